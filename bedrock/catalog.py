@@ -1,0 +1,216 @@
+"""The model catalogue: which models there are, what they cost, what they support, how fast they are assumed to be.
+
+The data is `bedrock/data/models.yaml`; a user may load another file of the same shape.
+"""
+
+import difflib
+import re
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: Service tiers Bedrock accepts by name; which of them a model serves is in its `tiers`.
+SERVICE_TIERS = ("default", "priority", "flex", "reserved")
+
+#: Prefixes of cross-region inference profiles.
+PROFILE_PREFIXES = ("us", "eu", "apac", "jp", "au", "ca", "us-gov", "global")
+
+DATA_FILE = Path(__file__).parent / "data" / "models.yaml"
+
+_ARN_RESOURCE = re.compile(r"^arn:aws[\w-]*:bedrock:[\w-]*:\d*:(?P<kind>[\w-]+)/(?P<id>.+)$")
+
+
+class UnknownModelError(ValueError):
+    """The id names no model of the catalogue; the text says which one was probably meant."""
+
+
+class CatalogError(ValueError):
+    """The catalogue file cannot be read or has not the expected shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per 1,000,000 tokens. A cache class without a price of its own costs what plain input costs."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+
+    def scaled(self, factor: float) -> "Price":
+        """The same price list times `factor`."""
+        return Price(
+            input=self.input * factor,
+            output=self.output * factor,
+            cache_read=None if self.cache_read is None else self.cache_read * factor,
+            cache_write=None if self.cache_write is None else self.cache_write * factor,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedSpeed:
+    """Planning and emulator figures for a model; assumptions, not AWS data."""
+
+    ttft_ms: float
+    ttft_sigma: float
+    prefill_ms_per_token: float
+    output_tokens_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Requests and tokens per minute; None where there is no such quota."""
+
+    rpm: int | None
+    tpm: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of the catalogue."""
+
+    id: str
+    name: str
+    family: str
+    tiers: tuple[str, ...]
+    prices: Mapping[str, Price]
+    geo_factor: float
+    max_output_tokens: int
+    burndown: int
+    quota: Quota
+    cross_region_quota: Quota
+    assumed: AssumedSpeed
+    end_of_life: bool
+
+    def supports_tier(self, tier: str) -> bool:
+        """Whether Bedrock serves this model in `tier`."""
+        return tier in self.tiers
+
+
+@dataclass(frozen=True, slots=True)
+class ModelId:
+    """A model id taken apart: `us.amazon.nova-pro-v1:0` is prefix `us` and base `amazon.nova-pro-v1:0`."""
+
+    base: str
+    prefix: str | None
+
+
+def split_model_id(raw: str) -> ModelId:
+    """Base id and profile prefix of any accepted form: plain, profile, ARN; percent-encoded or raw."""
+    text = urllib.parse.unquote(raw)
+    arn = _ARN_RESOURCE.match(text)
+    if arn:
+        text = arn["id"]
+    for prefix in PROFILE_PREFIXES:
+        if text.startswith(prefix + "."):
+            return ModelId(text[len(prefix) + 1 :], prefix)
+    return ModelId(text, None)
+
+
+def profile_id(base: str, prefix: str | None) -> str:
+    """The id to send: the base id behind its profile prefix, or alone where there is none."""
+    return f"{prefix}.{base}" if prefix else base
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All models, by base id, and the date of their prices."""
+
+    as_of: str
+    source: str
+    models: Mapping[str, Model]
+
+    def find(self, model_id: str) -> Model | None:
+        """The model behind any accepted form of its id, None if unknown."""
+        return self.models.get(split_model_id(model_id).base)
+
+    def resolve(self, model_id: str) -> Model:
+        """The model behind any accepted form of its id; UnknownModelError with a suggestion otherwise."""
+        model = self.find(model_id)
+        if model is None:
+            close = difflib.get_close_matches(split_model_id(model_id).base, list(self.models), n=1, cutoff=0.5)
+            hint = f" Did you mean {close[0]}?" if close else f" Known models: {', '.join(self.models)}."
+            raise UnknownModelError(f"Unknown model {model_id!r}.{hint}")
+        return model
+
+    def price(self, model_id: str, tier: str | None) -> Price | None:
+        """Price of a model id in a service tier; None where the model or the tier has no known price."""
+        model = self.find(model_id)
+        if model is None:
+            return None
+        price = model.prices.get(tier or "default")
+        if price is None:
+            return None
+        is_geographic = split_model_id(model_id).prefix not in (None, "global")
+        return price.scaled(model.geo_factor) if is_geographic and model.geo_factor != 1.0 else price
+
+
+def read_catalog(path: Path) -> Catalog:
+    """The catalogue of a file; CatalogError says what is wrong with it."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        factors = raw["tier_factors"]
+        models = {entry["id"]: _model(entry, factors) for entry in raw["models"]}
+        return Catalog(as_of=str(raw["as_of"]), source=raw["source"], models=models)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CatalogError(f"Cannot use {path} as a model catalogue: {error!r}") from error
+
+
+@cache
+def default_catalog() -> Catalog:
+    """The catalogue that ships with the project."""
+    return read_catalog(DATA_FILE)
+
+
+def _model(entry: Mapping[str, Any], tier_factors: Mapping[str, float]) -> Model:
+    tiers = tuple(entry["tiers"])
+    quota = entry["quota"]
+    return Model(
+        id=entry["id"],
+        name=entry["name"],
+        family=entry["family"],
+        tiers=tiers,
+        prices=_prices(entry["prices"], tiers, tier_factors),
+        geo_factor=float(entry.get("geo_factor", 1.0)),
+        max_output_tokens=int(entry["max_output_tokens"]),
+        burndown=int(entry.get("burndown", 1)),
+        quota=_quota(quota),
+        cross_region_quota=_quota(quota.get("cross_region", quota)),
+        assumed=AssumedSpeed(**{name: float(value) for name, value in entry["assumed"].items()}),
+        end_of_life=bool(entry.get("end_of_life", False)),
+    )
+
+
+def _quota(entry: Mapping[str, Any]) -> Quota:
+    return Quota(rpm=entry.get("rpm"), tpm=entry.get("tpm"))
+
+
+def _prices(
+    given: Mapping[str, Mapping[str, float]], tiers: tuple[str, ...], tier_factors: Mapping[str, float]
+) -> dict[str, Price]:
+    """Prices by tier; a tier the list leaves out is the default price times its factor, where there is one."""
+    listed = {tier: _price(numbers) for tier, numbers in given.items()}
+    derived = {
+        tier: listed["default"].scaled(tier_factors[tier])
+        for tier in tiers
+        if tier not in listed and tier in tier_factors
+    }
+    return {**listed, **derived}
+
+
+def _price(numbers: Mapping[str, float]) -> Price:
+    return Price(
+        input=float(numbers["input"]),
+        output=float(numbers["output"]),
+        cache_read=_optional_float(numbers.get("cache_read")),
+        cache_write=_optional_float(numbers.get("cache_write")),
+    )
+
+
+def _optional_float(value: float | None) -> float | None:
+    return None if value is None else float(value)
