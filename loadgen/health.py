@@ -1,0 +1,71 @@
+"""The generator's own condition, once a second: what it adds to every latency it reports."""
+
+import gevent
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from bedrock.clock import now
+
+#: How often the hub is asked to wake up; its lateness is what every answer waits for, too.
+PROBE_INTERVAL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSample:
+    """One second of one process. `hub_lag_ms` is the worst lateness of a wake-up in that second."""
+
+    at: float
+    process: str
+    hub_lag_ms: float
+    cpu_pct: float
+    in_flight: int
+    slots: int
+    rss_mb: float
+
+
+class HealthMonitor:
+    """Probes the gevent hub and writes a line a second until stopped."""
+
+    def __init__(self, path: Path, process: str, in_flight: Callable[[], int], slots: Callable[[], int]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._process = process
+        self._in_flight = in_flight
+        self._slots = slots
+        self._own = psutil.Process()
+        self._own.cpu_percent()
+        self._greenlet = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        while True:
+            lag_ms = self._worst_lag_ms(now() + 1.0)
+            self._write(lag_ms)
+
+    def _worst_lag_ms(self, until_at: float) -> float:
+        worst_s = 0.0
+        while (asked_at := now()) < until_at:
+            gevent.sleep(PROBE_INTERVAL_S)
+            worst_s = max(worst_s, now() - asked_at - PROBE_INTERVAL_S)
+        return worst_s * 1000.0
+
+    def _write(self, hub_lag_ms: float) -> None:
+        sample = HealthSample(
+            at=now(),
+            process=self._process,
+            hub_lag_ms=round(hub_lag_ms, 3),
+            cpu_pct=self._own.cpu_percent(),
+            in_flight=self._in_flight(),
+            slots=self._slots(),
+            rss_mb=round(self._own.memory_info().rss / 1e6, 1),
+        )
+        self._file.write(json.dumps(asdict(sample)) + "\n")
+
+    def stop(self) -> None:
+        """Stop probing and close the file."""
+        self._greenlet.kill()
+        self._file.close()

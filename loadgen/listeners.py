@@ -1,0 +1,57 @@
+"""Hooks this framework into Locust. Importing it registers the listeners, once per process."""
+
+from locust import events
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from typing import Any
+
+from loadgen.director import Director
+from loadgen.options import add_options
+from loadgen.participant import Participant
+
+#: Attribute of Locust's environment under which users find this process's part of the test.
+PARTICIPANT_ATTRIBUTE = "bedrock_participant"
+
+
+@events.init_command_line_parser.add_listener
+def _on_parser(parser: Any, **_kwargs: Any) -> None:
+    add_options(parser)
+
+
+@events.init.add_listener
+def _on_init(environment: Any, runner: Any, **_kwargs: Any) -> None:
+    """Give this process its part: leading (local, master), running users (local, worker), or both."""
+    if environment.parsed_options is None:  # Locust used as a library: nothing to read options from
+        return
+    participant = None if isinstance(runner, MasterRunner) else Participant(environment)
+    setattr(environment, PARTICIPANT_ATTRIBUTE, participant)
+    if isinstance(runner, WorkerRunner) and participant is not None:
+        _attach_worker(environment, participant)
+    else:
+        _attach_director(environment, Director(environment, participant), runner)
+
+
+def _attach_worker(environment: Any, participant: Participant) -> None:
+    environment.events.test_start.add_listener(lambda **_kwargs: participant.start())
+    # The master has drained already; a worker that lost its master, or got Ctrl-C itself, does it here.
+    environment.events.test_stopping.add_listener(lambda **_kwargs: _drain_alone(participant))
+    environment.events.test_stop.add_listener(lambda **_kwargs: participant.stop())
+    environment.runner.register_message("load_begin", participant.on_message_begin)
+    environment.runner.register_message("load_drain", participant.on_message_drain)
+
+
+def _drain_alone(participant: Participant) -> None:
+    if participant.session is not None:
+        participant.drain(participant.session.options.drain_timeout_s)
+
+
+def _attach_director(environment: Any, director: Director, runner: Any) -> None:
+    hooks = environment.events
+    hooks.test_start.add_listener(lambda **_kwargs: director.on_test_start())
+    hooks.spawning_complete.add_listener(lambda **_kwargs: director.on_spawning_complete())
+    hooks.test_stopping.add_listener(lambda **_kwargs: director.on_test_stopping())
+    hooks.test_stop.add_listener(lambda **_kwargs: director.on_test_stop())
+    if isinstance(runner, MasterRunner):
+        runner.register_message("load_drained", director.on_message_drained)
+    if isinstance(runner, LocalRunner | MasterRunner):
+        director.check_command_line()

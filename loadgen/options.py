@@ -1,0 +1,255 @@
+"""Command-line options that this framework adds to Locust, and their validated form.
+
+Every option has a typed default that is not None: the web form keeps the type of the default and checks neither
+`type` nor `choices`, so all values are validated again at the start of each test (locust.md 1.6).
+"""
+
+import difflib
+import math
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from bedrock.bodies import APIS
+from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
+from bedrock.client import TRANSPORTS
+from scenarios.patterns import PATTERNS, PROCESSES, PatternError, RateProfile, build_profile
+from scenarios.units import (
+    UnitError,
+    parse_duration_range_s,
+    parse_duration_s,
+    parse_rate_rps,
+    parse_share,
+)
+
+DEFAULT_PROMPTS_FILE = str(Path(__file__).parent.parent / "prompts.json")
+DEFAULT_ENDPOINT_URL = "http://127.0.0.1:8700"
+PROMPT_SIZES = ("small", "medium", "large", "mixed")
+TARGETS = ("emulator", "aws")
+NO_PREFIX = "none"
+
+T = TypeVar("T")
+
+
+class OptionsError(ValueError):
+    """Options that make no test; `problems` has a sentence for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class Option(NamedTuple):
+    """One option of the command line and of the web form."""
+
+    flag: str
+    env_var: str
+    default: str | int | bool
+    help: str
+    choices: tuple[str, ...] | None = None
+    in_web_ui: bool = True
+
+
+OPTIONS = (
+    Option("--model-id", "BASE_MODEL_ID", "amazon.nova-premier-v1:0", "base model id; single_prompt.py only"),
+    Option("--routing", "ROUTING", "reference", "routing of the mix: reference, current, nova or a file"),
+    Option("--region-prefix", "REGION_PREFIX", "us", "inference profile prefix; none for the base model id"),
+    Option("--service-tier", "SERVICE_TIER", "default", "service tier asked for", SERVICE_TIERS),
+    Option("--prompt-size", "PROMPT_SIZE", "medium", "prompt size; mixed takes the mix's own sizes", PROMPT_SIZES),
+    Option("--prompts-file", "PROMPTS_FILE", DEFAULT_PROMPTS_FILE, "prompt library"),
+    Option("--max-tokens", "MAX_TOKENS", 4096, "most output tokens of an answer; reserved against the quota"),
+    Option("--api", "API", "converse_stream", "Bedrock operation", APIS),
+    Option("--transport", "TRANSPORT", "boto3", "how calls are made", TRANSPORTS),
+    Option("--target", "TARGET", "emulator", "emulator (any endpoint URL) or aws (costs money)", TARGETS),
+    Option("--endpoint-url", "ENDPOINT_URL", "", f"endpoint; else Locust's host, else {DEFAULT_ENDPOINT_URL}"),
+    Option("--region", "REGION", "us-east-1", "AWS region"),
+    Option("--rate", "RATE", "", "arrivals, like 5/s: open loop, users are slots; empty: closed loop"),
+    Option("--pattern", "PATTERN", "sustained", "traffic pattern of the open loop", PATTERNS),
+    Option("--arrival-process", "ARRIVAL_PROCESS", "poisson", "spacing of arrivals", tuple(PROCESSES)),
+    Option("--spike-factor", "SPIKE_FACTOR", "10", "height of a spike, times the rate"),
+    Option("--spike-window", "SPIKE_WINDOW", "40%-60%", "when the spike is, as shares of the duration"),
+    Option("--test-duration", "TEST_DURATION", "", "measured time, like 1m; empty: until stopped"),
+    Option("--warmup", "WARMUP", "0s", "unmeasured time at the start"),
+    Option("--think-time", "THINK_TIME", "0.5s-1.5s", "pause of a user between answers, closed loop"),
+    Option("--max-lag", "MAX_LAG", "1s", "arrivals that no slot takes within this are dropped"),
+    Option("--drain-timeout", "DRAIN_TIMEOUT", "30s", "how long open calls may finish at the end"),
+    Option("--call-timeout", "CALL_TIMEOUT", "5m", "longest silence of a connection"),
+    Option("--seed", "SEED", 1, "seed of arrivals and messages"),
+    Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
+    Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
+    Option("--cell", "CELL", "", "name of this cell in the results directory", in_web_ui=False),
+    Option("--cell-dir", "CELL_DIR", "", "set by the process that leads the test", in_web_ui=False),
+    Option("--run-id", "RUN_ID", "", "run this cell belongs to", in_web_ui=False),
+)
+
+
+def add_options(parser: Any) -> None:
+    """Add the options to Locust's parser.
+
+    Not in an argument group: grouped options never reach the web form (locust.md fact 18).
+    """
+    for option in OPTIONS:
+        kwargs: dict[str, Any] = {
+            "env_var": option.env_var,
+            "default": option.default,
+            "help": option.help,
+            "include_in_web_ui": option.in_web_ui,
+        }
+        if isinstance(option.default, bool):
+            kwargs["action"] = "store_true"
+        else:
+            kwargs["type"] = type(option.default)
+            kwargs["choices"] = option.choices
+        parser.add_argument(option.flag, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Validated options of one test. Durations in seconds; `rate_rps` None is the closed loop."""
+
+    model_id: str
+    routing: str
+    region_prefix: str | None
+    service_tier: str
+    prompt_size: str
+    prompts_file: Path
+    max_tokens: int
+    api: str
+    transport: str
+    target: str
+    endpoint_url: str
+    region: str
+    rate_rps: float | None
+    pattern: str
+    arrival_process: str
+    spike_factor: float
+    spike_window: tuple[float, float]
+    test_duration_s: float
+    warmup_s: float
+    think_time_s: tuple[float, float]
+    max_lag_s: float
+    drain_timeout_s: float
+    call_timeout_s: float
+    seed: int
+    results_dir: str
+    include_failures: bool
+    cell: str
+    run_id: str
+
+    @property
+    def is_open_loop(self) -> bool:
+        """Whether arrivals follow a schedule (open loop) or users wait for their answers (closed loop)."""
+        return self.rate_rps is not None
+
+    def profile(self) -> RateProfile:
+        """The schedule's rate profile; open loop only."""
+        if self.rate_rps is None:
+            raise PatternError("A closed loop has no rate profile")
+        return build_profile(
+            self.pattern,
+            self.rate_rps,
+            self.test_duration_s,
+            warmup_s=self.warmup_s,
+            spike_factor=self.spike_factor,
+            spike_window=self.spike_window,
+        )
+
+
+def read_options(namespace: Namespace) -> LoadOptions:
+    """The validated form of Locust's parsed options; OptionsError names every problem at once."""
+    reader = _Reader(namespace)
+    options = LoadOptions(
+        model_id=reader.text("model_id"),
+        routing=reader.text("routing"),
+        region_prefix=reader.prefix("region_prefix"),
+        service_tier=reader.choice("service_tier", SERVICE_TIERS),
+        prompt_size=reader.choice("prompt_size", PROMPT_SIZES),
+        prompts_file=Path(reader.text("prompts_file")),
+        max_tokens=reader.parsed("max_tokens", _positive_int, 1),
+        api=reader.choice("api", APIS),
+        transport=reader.choice("transport", TRANSPORTS),
+        target=reader.choice("target", TARGETS),
+        endpoint_url=reader.text("endpoint_url"),
+        region=reader.text("region"),
+        rate_rps=reader.parsed("rate", lambda text: parse_rate_rps(text) if text else None, None),
+        pattern=reader.choice("pattern", PATTERNS),
+        arrival_process=reader.choice("arrival_process", tuple(PROCESSES)),
+        spike_factor=reader.parsed("spike_factor", float, 10.0),
+        spike_window=reader.parsed("spike_window", _parse_window, (0.4, 0.6)),
+        test_duration_s=reader.parsed("test_duration", _parse_test_duration_s, math.inf),
+        warmup_s=reader.parsed("warmup", parse_duration_s, 0.0),
+        think_time_s=reader.parsed("think_time", parse_duration_range_s, (0.5, 1.5)),
+        max_lag_s=reader.parsed("max_lag", parse_duration_s, 1.0),
+        drain_timeout_s=reader.parsed("drain_timeout", parse_duration_s, 30.0),
+        call_timeout_s=reader.parsed("call_timeout", parse_duration_s, 300.0),
+        seed=reader.parsed("seed", int, 1),
+        results_dir=reader.text("results_dir"),
+        include_failures=bool(namespace.include_failures),
+        cell=reader.text("cell"),
+        run_id=reader.text("run_id"),
+    )
+    if not reader.problems and options.is_open_loop:
+        reader.attempt("pattern", options.profile)
+    if reader.problems:
+        raise OptionsError(reader.problems)
+    return options
+
+
+class _Reader:
+    """Reads values one by one and collects what is wrong with them."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        return str(getattr(self._namespace, name)).strip()
+
+    def choice(self, name: str, choices: Iterable[str]) -> str:
+        value = self.text(name)
+        if value not in choices:
+            self._add(name, f"{value!r} is not one of {', '.join(choices)}{_hint(value, choices)}")
+        return value
+
+    def prefix(self, name: str) -> str | None:
+        value = self.text(name)
+        return None if value in ("", NO_PREFIX) else self.choice(name, (*PROFILE_PREFIXES, NO_PREFIX))
+
+    def parsed(self, name: str, parse: Callable[[str], T], fallback: T) -> T:
+        result = self.attempt(name, lambda: parse(self.text(name)))
+        return fallback if result is None else result
+
+    def attempt(self, name: str, action: Callable[[], T]) -> T | None:
+        try:
+            return action()
+        except (UnitError, PatternError) as error:
+            self._add(name, str(error))
+        except ValueError:
+            self._add(name, f"{self.text(name)!r} is not a number")
+        return None
+
+    def _add(self, name: str, problem: str) -> None:
+        self.problems.append(f"--{name.replace('_', '-')}: {problem}")
+
+
+def _hint(value: str, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(value, list(choices), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise UnitError(f"{text} must be at least 1")
+    return value
+
+
+def _parse_test_duration_s(text: str) -> float:
+    return parse_duration_s(text, bare_unit="s") if text else math.inf
+
+
+def _parse_window(text: str) -> tuple[float, float]:
+    start, _, end = text.partition("-")
+    return parse_share(start), parse_share(end)

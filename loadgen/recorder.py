@@ -1,0 +1,48 @@
+"""Appends records to one file per process, a line per attempt, flushed as it is written."""
+
+import itertools
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bedrock.invocation import InvocationRecord
+
+
+class Recorder:
+    """The record file of one process.
+
+    A line is handed to the operating system in one write before `write` returns, so a killed process loses
+    nothing it had finished; a torn last line is possible only if the machine itself dies.
+    """
+
+    def __init__(self, path: Path, process: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.process = process
+        self.path = path
+        self._sequence = itertools.count()
+        self._file = path.open("ab", buffering=0)
+
+    def next_seq(self) -> int:
+        """The next sequence number of this process, from 0; readers detect a lost line by the gap."""
+        return next(self._sequence)
+
+    def write(self, record: InvocationRecord) -> None:
+        """Append one record."""
+        self._file.write(record.to_json().encode("utf-8") + b"\n")
+
+    def close(self) -> None:
+        """Close the file; harmless when done twice."""
+        self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more records can be written."""
+        return self._file.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

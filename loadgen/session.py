@@ -1,0 +1,168 @@
+"""What one process holds during one test: client, record file, pacer, phases; and how a call is made."""
+
+import gevent
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol
+
+from bedrock.catalog import default_catalog, profile_id
+from bedrock.client import BedrockClient, make_transport
+from bedrock.clock import now
+from bedrock.endpoint import Endpoint
+from bedrock.invocation import Invocation, InvocationRecord
+from bedrock.outcome import Outcome
+from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
+from loadgen.options import LoadOptions
+from loadgen.phases import PhaseClock
+from loadgen.recorder import Recorder
+from scenarios.patterns import Arrival, arrivals, deal
+from scenarios.run_directory import CellDirectory
+from scenarios.traffic import Message
+
+
+class Sampler(Protocol):
+    """Chooses the message of each turn."""
+
+    def message(self, index: int) -> Message:
+        """The message of turn `index`: the same in every process and every repetition."""
+
+
+class LoadSession:
+    """One process's part of one test. Create it at the start of the test, after any fork.
+
+    `report` is told of every record that stands for a call, once the record is written.
+    """
+
+    def __init__(
+        self,
+        options: LoadOptions,
+        endpoint: Endpoint,
+        cell: CellDirectory,
+        report: Callable[[InvocationRecord], None],
+        *,
+        process: str,
+        pool_size: int,
+        share: int,
+        shares: int,
+    ) -> None:
+        self.options = options
+        self.process = process
+        self.in_flight = InFlight()
+        self.phases = PhaseClock(())
+        self._region = endpoint.region
+        self._cell_name = cell.path.name
+        self._report = report
+        self._recorder = Recorder(cell.requests(process), process)
+        self._client = BedrockClient(
+            make_transport(options.transport, endpoint, pool_size=pool_size, read_timeout_s=options.call_timeout_s)
+        )
+        self.pacer = self._make_pacer(share, shares)
+        self._drained_open_calls: int | None = None
+
+    def _make_pacer(self, share: int, shares: int) -> Pacer:
+        options = self.options
+        if options.is_open_loop:
+            return OpenLoop(partial(_schedule, options), options.max_lag_s, self.record_dropped)
+        return ClosedLoop(options.think_time_s, options.seed, share, shares)
+
+    def begin(self, phases: PhaseClock, start_at: float, share: int, shares: int) -> None:
+        """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds)."""
+        self.phases = phases
+        self.pacer.start(start_at, share, shares)
+
+    def invoke(self, message: Message, turn: Turn | None) -> InvocationRecord:
+        """Make the call of a message; its record is written and reported before this returns or raises.
+
+        `turn` None is a call that a user makes on its own account, without a turn.
+        """
+        record = self._new_record(turn)
+        _describe(record, message)
+        self.in_flight.enter()
+        try:
+            self._client.invoke(self._invocation(message), record)
+        finally:
+            self._finish(record)
+        return record
+
+    def _new_record(self, turn: Turn | None) -> InvocationRecord:
+        seq = self._recorder.next_seq()
+        return InvocationRecord(
+            run_id=self.options.run_id,
+            cell=self._cell_name,
+            process=self.process,
+            seq=seq,
+            message_id=f"{self.process}-{seq}" if turn is None else f"{self.process}-m{turn.index}",
+            phase=None if turn is None else turn.phase,
+            intended_at=None if turn is None else turn.intended_at,
+            region=self._region,
+            api=self.options.api,
+            transport=self.options.transport,
+            requested_tier=self.options.service_tier,
+            max_tokens=self.options.max_tokens,
+        )
+
+    def _invocation(self, message: Message) -> Invocation:
+        options = self.options
+        model = default_catalog().find(message.model_id)
+        only_default = options.service_tier == "default" and model is not None and model.tiers == ("default",)
+        return Invocation(
+            api=options.api,
+            model_id=profile_id(message.model_id, options.region_prefix),
+            prompt=message.text,
+            max_tokens=options.max_tokens,
+            # A model with no tiers to choose from is asked as its users ask it: without naming one.
+            service_tier=None if only_default else options.service_tier,
+        )
+
+    def _finish(self, record: InvocationRecord) -> None:
+        """Write and report; the call counts as open until its record is on disk."""
+        if record.intended_at is None:
+            record.intended_at = record.started_at
+        if record.phase is None and record.intended_at is not None:
+            record.phase = self.phases.name_at(record.intended_at)
+        self._recorder.write(record)
+        self.in_flight.leave()
+        self._report(record)
+
+    def record_dropped(self, turn: Turn) -> None:
+        """Record an arrival that was never sent: no slot took it in time, or the test ended first."""
+        record = self._new_record(turn)
+        record.outcome = Outcome.DROPPED
+        self._recorder.write(record)
+        self._report(record)
+
+    def drain(self, timeout_s: float) -> int:
+        """Send nothing new, let open calls finish; the number still open when the time was up.
+
+        A second call waits no more and answers the same.
+        """
+        if self._drained_open_calls is None:
+            self.pacer.stop()
+            self._drained_open_calls = self._wait_until_idle(now() + timeout_s)
+            self.pacer.drop_waiting()
+        return self._drained_open_calls
+
+    def _wait_until_idle(self, deadline_at: float) -> int:
+        """Wait for open calls, and before them for arrivals that are due and may still be taken in time."""
+        give_up_waiting_at = now() + self.options.max_lag_s
+        while self.pacer.waiting and now() < min(give_up_waiting_at, deadline_at):
+            gevent.sleep(0.01)
+        self.in_flight.wait_idle(max(deadline_at - now(), 0.0))
+        return self.in_flight.count
+
+    def close(self) -> None:
+        """The test is over and all users have ended."""
+        self._recorder.close()
+
+
+def _schedule(options: LoadOptions, share: int, shares: int) -> Iterator[Arrival]:
+    return deal(arrivals(options.profile(), options.arrival_process, options.seed), share, shares)
+
+
+def _describe(record: InvocationRecord, message: Message) -> None:
+    record.query_type = message.query_type
+    record.complexity = message.complexity
+    record.language = message.language
+    record.prompt_size = message.prompt_size
+    record.prompt_id = message.prompt_id

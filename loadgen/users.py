@@ -1,0 +1,101 @@
+"""Base classes of Locust users that talk to Bedrock.
+
+A locustfile derives from one of them and writes a task: take the next message, ask it.
+"""
+
+from locust import User
+from locust.exception import StopUser
+
+from typing import Any, ClassVar
+
+import loadgen.listeners  # noqa: F401 - registers the options and hooks that these users need
+from bedrock.catalog import default_catalog
+from bedrock.invocation import InvocationRecord
+from loadgen.arrivals import Turn
+from loadgen.listeners import PARTICIPANT_ATTRIBUTE
+from loadgen.options import LoadOptions
+from loadgen.participant import Participant
+from loadgen.session import Sampler
+from scenarios.prompts import load_prompts
+from scenarios.traffic import Message, MessageSampler, SinglePromptSampler, load_mix, load_routing
+
+
+class BedrockUser(User):
+    """A user, or in the open loop a slot: waits for its turn, sends a message, and again.
+
+    Subclasses give `make_sampler`, which chooses the messages, and at least one task.
+    """
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._participant: Participant = getattr(environment, PARTICIPANT_ATTRIBUTE)
+        self._turn: Turn | None = None
+        self._has_begun = False
+
+    @classmethod
+    def make_sampler(cls, options: LoadOptions) -> Sampler:
+        """Choose the messages of this class of users; called once per test and process."""
+        raise TypeError(f"{cls.__name__} must define make_sampler(options)")
+
+    def on_start(self) -> None:
+        """Wait for the first turn: a fresh user must not call at once."""
+        if self._participant.session is None:  # the test was refused; there is nothing to do
+            raise StopUser
+        self.wait()
+
+    def wait_time(self) -> float:
+        """Block until it is this user's turn (Locust shows it as waiting and can stop it at once); then 0 s."""
+        session = self._participant.session
+        if session is None:
+            raise StopUser
+        self._turn = session.pacer.next_turn(is_first=not self._has_begun)
+        self._has_begun = True
+        return 0.0
+
+    def on_stop(self) -> None:
+        """A turn taken but not used, because the user was stopped in between, counts as dropped."""
+        turn, self._turn = self._turn, None
+        if turn is not None and turn.intended_at is not None and self._participant.session is not None:
+            self._participant.session.record_dropped(turn)
+
+    def next_message(self) -> Message:
+        """The message of the current turn."""
+        index = 0 if self._turn is None else self._turn.index
+        return self._participant.samplers[type(self)].message(index)
+
+    def ask(self, message: Message) -> InvocationRecord:
+        """Send a message and read its whole answer; one Locust request event, one record."""
+        session = self._participant.session
+        if session is None:
+            raise StopUser
+        turn, self._turn = self._turn, None
+        return session.invoke(message, turn)
+
+
+class MangaAssistUser(BedrockUser):
+    """Sends the MangaAssist mix: query types by share, each routed to a model."""
+
+    abstract = True
+    mix: ClassVar[str] = "mangaassist"
+
+    @classmethod
+    def make_sampler(cls, options: LoadOptions) -> MessageSampler:
+        """Messages of the mix, of one prompt size or of the mix's own sizes."""
+        size = None if options.prompt_size == "mixed" else options.prompt_size
+        library = load_prompts(options.prompts_file)
+        return MessageSampler(load_mix(cls.mix), load_routing(options.routing), library, size, options.seed)
+
+
+class SinglePromptUser(BedrockUser):
+    """Sends the prompts of one size to one model: a cell of the permutation suite."""
+
+    abstract = True
+
+    @classmethod
+    def make_sampler(cls, options: LoadOptions) -> SinglePromptSampler:
+        """The library's default prompts of the size; UnknownModelError for a model outside the catalogue."""
+        default_catalog().resolve(options.model_id)
+        size = "medium" if options.prompt_size == "mixed" else options.prompt_size
+        return SinglePromptSampler(load_prompts(options.prompts_file), size, options.seed, options.model_id)

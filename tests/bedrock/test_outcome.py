@@ -1,0 +1,91 @@
+"""From Bedrock's errors to outcomes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock.outcome import (
+    ERRORS,
+    NOT_ANSWERED_BY_SERVICE,
+    Outcome,
+    canonical_code,
+    classify_http_error,
+    classify_stream_exception,
+    redact,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "outcome"),
+    [
+        (429, "ThrottlingException", "Too many requests, please wait before trying again.", Outcome.THROTTLED),
+        (429, "ThrottlingException", "Too many tokens per day, please wait before trying again.", Outcome.THROTTLED),
+        (429, "ThrottlingException", "Model X is currently overloaded. Please try again later.", Outcome.OVERLOADED),
+        (429, "ModelNotReadyException", "Model is not ready for inference.", Outcome.OVERLOADED),
+        (400, "ServiceQuotaExceededException", "", Outcome.THROTTLED),
+        (503, "ServiceUnavailableException", "Too many connections", Outcome.OVERLOADED),
+        (408, "ModelTimeoutException", "", Outcome.TIMEOUT),
+        (424, "ModelErrorException", "", Outcome.SERVER_ERROR),
+        (424, "ModelStreamErrorException", "", Outcome.SERVER_ERROR),
+        (500, "InternalServerException", "", Outcome.SERVER_ERROR),
+        (400, "ValidationException", "", Outcome.CLIENT_ERROR),
+        (403, "AccessDeniedException", "", Outcome.CLIENT_ERROR),
+        (404, "ResourceNotFoundException", "", Outcome.CLIENT_ERROR),
+        (429, "", "", Outcome.THROTTLED),
+        (504, "SomethingNew", "", Outcome.TIMEOUT),
+        (502, "", "", Outcome.SERVER_ERROR),
+    ],
+)
+def test_http_errors(status: int, code: str, message: str, outcome: Outcome) -> None:
+    assert classify_http_error(status, code, message) is outcome
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        ("throttlingException", Outcome.THROTTLED),
+        ("modelStreamErrorException", Outcome.STREAM_ERROR),
+        ("serviceUnavailableException", Outcome.STREAM_ERROR),
+        ("internalServerException", Outcome.STREAM_ERROR),
+        ("", Outcome.STREAM_ERROR),
+    ],
+)
+def test_exception_frames(code: str, outcome: Outcome) -> None:
+    assert classify_stream_exception(code) is outcome
+
+
+def test_codes_are_spelt_one_way() -> None:
+    spellings = [
+        "throttlingException",
+        "ThrottlingException",
+        "ThrottlingException:http://internal.amazon.com/coral/com.amazon.bedrock/",
+        "com.amazon.coral.service#ThrottlingException",
+    ]
+
+    assert {canonical_code(spelling) for spelling in spellings} == {"ThrottlingException"}
+
+
+def test_every_outcome_is_an_answer_an_error_a_throttle_or_no_answer() -> None:
+    assert {Outcome.OK, Outcome.THROTTLED} | ERRORS | NOT_ANSWERED_BY_SERVICE == set(Outcome)
+    assert not ERRORS & NOT_ANSWERED_BY_SERVICE
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/x",
+            "arn:aws:bedrock:us-east-1:<account>:inference-profile/x",
+        ),
+        ("User 123456789012 may not", "User <account> may not"),
+        ("key AKIAIOSFODNN7EXAMPLE leaked", "key <access-key> leaked"),
+        ("amazon.nova-pro-v1:0 answered 1234567 tokens", "amazon.nova-pro-v1:0 answered 1234567 tokens"),
+    ],
+)
+def test_accounts_and_keys_do_not_reach_the_outputs(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@given(st.text(max_size=2000))
+def test_service_text_is_cut(text: str) -> None:
+    assert len(redact(text)) <= 300
