@@ -6,6 +6,7 @@ and up to 3 s of statistics (locust.md facts 1 and 2).
 """
 
 import gevent
+from locust import stats as locust_stats
 
 import logging
 import math
@@ -190,6 +191,9 @@ class Director:
             self._participant.stop()
         if self._plain is not None and self._cell is not None and self._preparation is not None:
             self._plain.finish_cell(self._cell)
+        if self._environment.parsed_options.csv_prefix:
+            # Locust writes its CSV files once a second and not at the end: let it see the last calls.
+            gevent.sleep(locust_stats.CSV_STATS_INTERVAL_SEC + 0.05)
 
     def _write_load(self, ended_at: float | None, answers: list[dict[str, Any]]) -> None:
         if self._cell is None or self._preparation is None:

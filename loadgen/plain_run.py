@@ -21,7 +21,7 @@ class PlainRun:
         stem = _locustfile_stem(parsed_options)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
         self._directory = RunDirectory(Path(parsed_options.results_dir or f"test_results/{stamp}-{stem}"))
-        self._run_id = f"{stamp}-{stem}"
+        self._run_id = self._directory.path.name
         self._scenario = stem
 
     def new_cell(self, options: LoadOptions, users: int) -> CellDirectory:

@@ -52,6 +52,8 @@ class LoadSession:
         self.phases = PhaseClock(())
         self._region = endpoint.region
         self._cell_name = cell.path.name
+        # A run that no orchestrator named is called after its results directory.
+        self._run_id = options.run_id or cell.path.parent.parent.name
         self._report = report
         self._recorder = Recorder(cell.requests(process), process)
         self._client = BedrockClient(
@@ -88,7 +90,7 @@ class LoadSession:
     def _new_record(self, turn: Turn | None) -> InvocationRecord:
         seq = self._recorder.next_seq()
         return InvocationRecord(
-            run_id=self.options.run_id,
+            run_id=self._run_id,
             cell=self._cell_name,
             process=self.process,
             seq=seq,

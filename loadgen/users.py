@@ -37,7 +37,7 @@ class BedrockUser(User):
     @classmethod
     def make_sampler(cls, options: LoadOptions) -> Sampler:
         """Choose the messages of this class of users; called once per test and process."""
-        raise TypeError(f"{cls.__name__} must define make_sampler(options)")
+        raise TypeError(f"{cls.__name__} must define make_sampler, to choose messages for {options.routing!r}")
 
     def on_start(self) -> None:
         """Wait for the first turn: a fresh user must not call at once."""

@@ -1,0 +1,192 @@
+"""Real Locust processes against the emulator: every attempt leaves a record, however the test ends."""
+
+import csv
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedrock.outcome import Outcome
+from tests.support.locust_process import LocustProcess, truth_by_id
+from tests.support.scripted_server import serving
+
+pytestmark = pytest.mark.e2e
+
+FAST = {
+    "default": {
+        "latency": {
+            "ttft_ms": {"distribution": "fixed", "median": 60},
+            "tokens_per_second": {"distribution": "fixed", "median": 400},
+        },
+        "output_tokens": {"distribution": "fixed", "median": 40},
+    }
+}
+NOVA = ("--model-id", "amazon.nova-pro-v1:0")
+BUSY = (*NOVA, "-u", "6", "-r", "6", "--think-time", "0.05s-0.1s")
+
+
+def assert_records_are_the_truth(records: list[Any], truth: list[dict[str, Any]]) -> None:
+    """One record per request that the emulator saw, with the same tokens and the same status."""
+    rows = truth_by_id(truth)
+    assert len(records) == len(truth) == len(rows)
+    assert {record.request_id for record in records} == set(rows)
+    for record in records:
+        row = rows[record.request_id]
+        assert (record.input_tokens, record.output_tokens) == (row["input_tokens"], row["output_tokens"])
+        assert record.http_status == row["status"]
+
+
+def locusts_own_counts(results: Path) -> Counter[str]:
+    with (results / "locust_stats.csv").open(encoding="utf-8") as file:
+        return Counter({row["Type"] + row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)})
+
+
+@pytest.mark.parametrize("name", ["single_prompt", "mangaassist"])
+def test_a_closed_loop_ends_by_itself_with_one_event_and_one_record_per_call(
+    name: str, start_emulator: Any, tmp_path: Path
+) -> None:
+    emulator = start_emulator(config=FAST)
+    locust = LocustProcess(name, emulator.url, tmp_path, *BUSY, "--routing", "nova", "--test-duration", "2s")
+    output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert_records_are_the_truth(records, emulator.truth())
+    assert locusts_own_counts(tmp_path)["Aggregated"] == len(records)
+    assert all(record.intended_at == record.started_at for record in records)
+    assert "python run_tests.py report" in output
+    if name == "mangaassist":
+        assert {record.model_id for record in records} == {"us.amazon.nova-2-lite-v1:0", "us.amazon.nova-pro-v1:0"}
+        assert {record.language for record in records} == {"en", "ja"}
+
+
+def test_an_open_loop_offers_its_schedule_and_counts_latency_from_the_intended_start(
+    start_emulator: Any, tmp_path: Path
+) -> None:
+    emulator = start_emulator(config=FAST)
+    options = ("-u", "30", "-r", "30", "--rate", "20/s", "--arrival-process", "constant", "--pattern", "spike")
+    locust = LocustProcess(
+        "single_prompt", emulator.url, tmp_path, *NOVA, *options, "--spike-factor", "3", "--test-duration", "2s"
+    )
+    output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    # 0.8 s + 0.8 s at 20/s and 0.4 s at 60/s
+    assert len(records) == locust.load()["arrivals_offered"] == 56
+    assert Counter(record.phase for record in records) == {"baseline": 16, "spike": 24, "recovery": 16}
+    assert_records_are_the_truth(records, emulator.truth())
+    intended = sorted(record.intended_at for record in records if record.intended_at is not None)
+    assert intended[1] - intended[0] == pytest.approx(0.05, abs=1e-5)
+    assert all((record.started_at or 0) >= (record.intended_at or 0) for record in records)
+
+
+def test_two_processes_share_one_schedule(start_emulator: Any, tmp_path: Path) -> None:
+    emulator = start_emulator(config=FAST)
+    options = ("-u", "20", "-r", "20", "--rate", "20/s", "--arrival-process", "constant", "--test-duration", "2s")
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *NOVA, *options, "--processes", "2")
+    output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert {record.process for record in records} == {"worker-0", "worker-1"}
+    assert len(records) == locust.load()["arrivals_offered"] == 40
+    assert len({record.message_id.rpartition("m")[2] for record in records}) == 40
+    assert_records_are_the_truth(records, emulator.truth())
+    assert locusts_own_counts(tmp_path)["Aggregated"] == 40
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two-processes"])
+@pytest.mark.parametrize("end", ["SIGINT", "SIGTERM", "run-time"])
+def test_however_a_test_ends_calls_in_flight_finish_and_are_recorded(
+    end: str, processes: tuple[str, ...], start_emulator: Any, tmp_path: Path
+) -> None:
+    slow = {"default": FAST["default"] | {"output_tokens": {"distribution": "fixed", "median": 600}}}
+    emulator = start_emulator(config=slow)
+    limit = ("-t", "3s") if end == "run-time" else ()
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *BUSY, *limit, *processes)
+    if end != "run-time":
+        locust.wait_for_records(6)
+        os.kill(locust.process.pid, getattr(signal, end))
+    output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert len(records) >= 6
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert_records_are_the_truth(records, emulator.truth())
+    assert locust.load()["open_at_stop"] > 0
+    assert locust.load()["aborted"] == 0
+
+
+def test_calls_that_outlast_the_drain_are_aborted_and_never_successes(tmp_path: Path) -> None:
+    with serving(b"HTTP/1.1 200 OK\r\n", hold=True) as url:
+        locust = LocustProcess("single_prompt", url, tmp_path, *BUSY, "--drain-timeout", "0.3s")
+        locust.wait_for_session()
+        locust.process.send_signal(signal.SIGINT)
+        output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert {record.outcome for record in records} <= {Outcome.ABORTED}
+    assert locust.load()["aborted"] == len(records)
+    assert locusts_own_counts(tmp_path)["Aggregated"] == len(records)
+
+
+def test_arrivals_without_a_slot_are_dropped_recorded_and_never_sent(start_emulator: Any, tmp_path: Path) -> None:
+    slow = {"default": FAST["default"] | {"latency": {"ttft_ms": {"distribution": "fixed", "median": 1500}}}}
+    emulator = start_emulator(config=slow)
+    options = ("-u", "2", "-r", "2", "--rate", "10/s", "--arrival-process", "constant", "--max-lag", "0.2s")
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *NOVA, *options, "--test-duration", "3s")
+    locust.finish()
+    outcomes = Counter(str(record.outcome) for record in locust.records())
+    dropped = [record for record in locust.records() if record.outcome is Outcome.DROPPED]
+
+    assert outcomes.total() == locust.load()["arrivals_offered"] == 30
+    assert outcomes["ok"] == len(emulator.truth())
+    assert outcomes["dropped"] == 30 - outcomes["ok"] > 0
+    assert all(record.started_at is None and record.intended_at is not None for record in dropped)
+    assert locusts_own_counts(tmp_path)["Aggregated"] == outcomes["ok"]
+
+
+def test_throttles_are_failures_that_stay_out_of_the_latency(start_emulator: Any, tmp_path: Path) -> None:
+    emulator = start_emulator(config={"default": FAST["default"] | {"quota": {"rpm": 5}}})
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *BUSY, "--test-duration", "2s")
+    locust.finish()
+    outcomes = Counter(record.outcome for record in locust.records())
+
+    assert outcomes[Outcome.THROTTLED] == sum(row["status"] == 429 for row in emulator.truth()) > 0
+    assert {record.error_code for record in locust.records() if record.outcome is Outcome.THROTTLED} == {
+        "ThrottlingException"
+    }
+    with (tmp_path / "locust_failures.csv").open(encoding="utf-8") as file:
+        (failure,) = csv.DictReader(file)
+    assert int(failure["Occurrences"]) == outcomes[Outcome.THROTTLED]
+    assert "throttled: ThrottlingException" in failure["Error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--rate", "5"), "error: --rate: '5' is not a rate: write a number and a unit"),
+        (("--rate", "5/s", "--pattern", "spike"), "error: --pattern: The pattern 'spike' needs a test duration"),
+        (("--model-id", "amazon.nova-por-v1:0"), "Did you mean amazon.nova-pro-v1:0?"),
+        (("--prompts-file", "/no/such/file.json"), "/no/such/file.json"),
+        (("--endpoint-url", "http://127.0.0.1:1"), "error: Nothing answers at http://127.0.0.1:1"),
+    ],
+)
+def test_a_command_line_that_makes_no_test_is_refused_in_a_sentence(
+    arguments: tuple[str, ...], sentence: str, start_emulator: Any, tmp_path: Path
+) -> None:
+    emulator = start_emulator(config=FAST)
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *arguments)
+    output = locust.finish()
+
+    assert locust.process.returncode == 4
+    assert sentence in output
+    assert "Traceback" not in output
+    assert emulator.truth() == []

@@ -1,0 +1,83 @@
+"""Real Locust processes for tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bedrock.invocation import InvocationRecord
+
+ROOT = Path(__file__).parents[2]
+
+
+class LocustProcess:
+    """`locust -f locustfiles/<name>.py --headless ...`, its results below `results`."""
+
+    def __init__(self, name: str, url: str, results: Path, *arguments: str, headless: bool = True) -> None:
+        self.results = results
+        command = [sys.executable, "-m", "locust", "-f", f"locustfiles/{name}.py", "--endpoint-url", url]
+        command += ["--headless", "--only-summary", "--exit-code-on-error", "0"] if headless else []
+        command += ["--results-dir", str(results), "--csv", str(results / "locust"), *arguments]
+        results.mkdir(parents=True, exist_ok=True)
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, timeout_s: float = 60.0) -> str:
+        """Wait for the end; what it printed."""
+        try:
+            output, _ = self.process.communicate(timeout=timeout_s)
+        finally:
+            self.kill()
+        return output
+
+    def kill(self) -> None:
+        """End the whole process group, whatever is left of it."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def wait_for_records(self, count: int, timeout_s: float = 30.0) -> None:
+        """Return once `count` records are on disk."""
+        self._wait(lambda: len(self.records()) >= count, timeout_s)
+
+    def wait_for_session(self, timeout_s: float = 30.0) -> None:
+        """Return once a record file exists: users are about to call."""
+        self._wait(lambda: any(self.results.glob("cells/*/requests-*.jsonl")), timeout_s)
+
+    def _wait(self, reached: Any, timeout_s: float) -> None:
+        give_up_at = time.monotonic() + timeout_s
+        while not reached():
+            assert self.process.poll() is None, self.finish()
+            assert time.monotonic() < give_up_at, "nothing happened in time"
+            time.sleep(0.05)
+
+    def records(self) -> list[InvocationRecord]:
+        """All whole records so far."""
+        lines: list[str] = []
+        for path in sorted(self.results.glob("cells/*/requests-*.jsonl")):
+            lines += [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
+        return [InvocationRecord.from_json(line) for line in lines]
+
+    def load(self) -> dict[str, Any]:
+        """The cell's `load.json`."""
+        (path,) = self.results.glob("cells/*/load.json")
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+
+def truth_by_id(truth: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The emulator's truth log by request id."""
+    return {row["request_id"]: row for row in truth}
