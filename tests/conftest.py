@@ -1,0 +1,46 @@
+"""Fixtures for all rooms: no AWS settings of this machine get in, and emulators to talk to."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.process import EmulatorProcess
+
+StartEmulator = Callable[..., EmulatorProcess]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_aws_environment() -> Iterator[None]:
+    """Dummy credentials and region; nothing of the user's AWS configuration, and no proxy for loopback."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "emulator")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield
+
+
+@pytest.fixture
+def start_emulator() -> Iterator[StartEmulator]:
+    """Starts emulators on free ports: `start_emulator(config={...}, seed=1, truth_log=path)`; stops them afterwards."""
+    with ExitStack() as running:
+
+        def start(
+            config: Mapping[str, Any] | None = None,
+            seed: int | None = 1,
+            truth_log: Path | None = None,
+            log: Path | None = None,
+        ) -> EmulatorProcess:
+            return running.enter_context(EmulatorProcess(config, seed, truth_log, log))
+
+        yield start
