@@ -8,6 +8,7 @@ from typing import Any
 from loadgen.director import Director
 from loadgen.options import add_options
 from loadgen.participant import Participant
+from loadgen.web_form import install as install_form_check
 
 #: Attribute of Locust's environment under which users find this process's part of the test.
 PARTICIPANT_ATTRIBUTE = "bedrock_participant"
@@ -55,3 +56,5 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
         runner.register_message("load_drained", director.on_message_drained)
     if isinstance(runner, LocalRunner | MasterRunner):
         director.check_command_line()
+    if environment.web_ui:
+        install_form_check(environment)

@@ -90,6 +90,8 @@ def add_options(parser: Any) -> None:
 
     Not in an argument group: grouped options never reach the web form (locust.md fact 18).
     """
+    # Locust's own default is every interface, without a password.
+    parser.set_defaults(web_host="127.0.0.1")
     for option in OPTIONS:
         kwargs: dict[str, Any] = {
             "env_var": option.env_var,

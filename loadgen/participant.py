@@ -121,14 +121,14 @@ class Participant:
         name = record.query_type or record.prompt_size or "message"
         if record.outcome is Outcome.DROPPED:
             # A row of its own that leaves Locust's totals alone: nothing was sent.
-            entry = self._environment.stats.entries[("DROPPED", name)]
+            entry = self._environment.stats.entries[(name, "DROPPED")]
             entry.log(None, 0)
             entry.log_error("no slot in time")
             return
         self._fire_request(record, name)
         ttft_ms = record.ttft_ms
         if record.outcome is Outcome.OK and ttft_ms is not None:
-            self._environment.stats.entries[("TTFT", name)].log(ttft_ms, 0)
+            self._environment.stats.entries[(name, "TTFT")].log(ttft_ms, 0)
 
     def _fire_request(self, record: InvocationRecord, name: str) -> None:
         ok = record.outcome is Outcome.OK

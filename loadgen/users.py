@@ -6,6 +6,7 @@ A locustfile derives from one of them and writes a task: take the next message, 
 from locust import User
 from locust.exception import StopUser
 
+import os
 from typing import Any, ClassVar
 
 import loadgen.listeners  # noqa: F401 - registers the options and hooks that these users need
@@ -13,8 +14,9 @@ from bedrock.catalog import default_catalog
 from bedrock.invocation import InvocationRecord
 from loadgen.arrivals import Turn
 from loadgen.listeners import PARTICIPANT_ATTRIBUTE
-from loadgen.options import LoadOptions
+from loadgen.options import DEFAULT_ENDPOINT_URL, LoadOptions
 from loadgen.participant import Participant
+from loadgen.preparation import ENDPOINT_VARIABLE
 from loadgen.session import Sampler
 from scenarios.prompts import load_prompts
 from scenarios.traffic import Message, MessageSampler, SinglePromptSampler, load_mix, load_routing
@@ -27,6 +29,8 @@ class BedrockUser(User):
     """
 
     abstract = True
+    #: What the web form offers as the host; `--target aws` does not use it.
+    host = os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT_URL
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
