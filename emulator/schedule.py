@@ -1,0 +1,62 @@
+"""One timer for everything that is due: a heap of actions, drained when the first is."""
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+
+from bedrock.clock import now
+
+Action = Callable[[], None]
+
+
+class Agenda:
+    """Runs actions at their times, in order, never early; late by the loop's millisecond timer at most when idle.
+
+    A timer per event costs more than the event itself at tens of thousands of events a second. Here an event costs
+    a push and a pop, and one wake-up serves all that are due.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = now) -> None:
+        self._loop = loop
+        self._now = clock
+        self._heap: list[tuple[float, int, Action]] = []
+        self._order = 0
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = math.inf
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(self, due_at: float, action: Action) -> None:
+        """Run `action` at `due_at` (Unix seconds of `bedrock.clock`); actions due together run in this order.
+
+        There is no cancelling: an action whose reason has gone must notice it and do nothing.
+        """
+        self._order += 1
+        heapq.heappush(self._heap, (due_at, self._order, action))
+        if due_at < self._timer_due:
+            self._arm(due_at)
+
+    def _arm(self, due_at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due_at
+        wait_s = due_at - self._now()
+        # The loop's timers count whole milliseconds and may fire up to one early; rounding up avoids a busy wait.
+        if wait_s > 0:
+            self._timer = self._loop.call_later(math.ceil(wait_s * 1000.0) / 1000.0, self._run)
+        else:
+            self._timer = self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        # Only what is due at the start: actions that they add wait for the next turn, so sockets are read between.
+        # While it runs, `at` must not arm a timer for each of them.
+        self._timer_due = -math.inf
+        started_at = self._now()
+        heap = self._heap
+        while heap and heap[0][0] <= started_at:
+            heapq.heappop(heap)[2]()
+        self._timer, self._timer_due = None, math.inf
+        if heap:
+            self._arm(heap[0][0])

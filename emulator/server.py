@@ -1,0 +1,104 @@
+"""The emulator as a server: its parts put together, its own endpoints, its life from start to stop."""
+
+import asyncio
+import os
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+from bedrock.clock import now
+from bedrock.outcome import Outcome
+from emulator.config import EmulatorConfig
+from emulator.http import Connection, Exchange
+from emulator.ledger import Ledger
+from emulator.operations import Runtime
+from emulator.schedule import Agenda
+from emulator.text import ResponseLibrary
+from emulator.truth import PAGE_LINES, TruthLog
+
+ADMIN_PREFIX = "/_emulator/"
+_BACKLOG = 4096
+
+
+class Emulator:
+    """Runtime operations on one side, `/_emulator/` endpoints on the other."""
+
+    def __init__(self, config: EmulatorConfig, library: ResponseLibrary, truth: TruthLog, seed: int) -> None:
+        self._ledger = Ledger(truth)
+        self._runtime = Runtime(config, library, Agenda(asyncio.get_running_loop()), self._ledger, seed)
+        self._seed = seed
+        self._started_at = now()
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._endpoints: dict[tuple[str, str], Callable[[Exchange], None]] = {
+            ("GET", "health"): self._health,
+            ("GET", "stats"): self._stats,
+            ("GET", "truth"): self._truth,
+            ("POST", "reset"): self._reset,
+        }
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; returns the address in use. OSError where that is not possible."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self, self._connections), host, port, backlog=_BACKLOG
+        )
+        address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
+        return address
+
+    def stop(self) -> None:
+        """Accept nothing more, log what is in flight as aborted, close every connection."""
+        if self._server is not None:
+            self._server.close()
+        self._ledger.abort_open(Outcome.ABORTED)
+        for connection in list(self._connections):
+            connection.close()
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        path = exchange.request.path
+        if path.startswith(ADMIN_PREFIX):
+            self._handle_admin(exchange, path.removeprefix(ADMIN_PREFIX))
+        else:
+            self._runtime.handle(exchange)
+
+    def _handle_admin(self, exchange: Exchange, name: str) -> None:
+        method = exchange.request.method
+        endpoint = self._endpoints.get((method, name))
+        if endpoint is not None:
+            endpoint(exchange)
+            return
+        allowed = [known for known, endpoint_name in self._endpoints if endpoint_name == name]
+        if allowed:
+            exchange.respond_json(405, {"message": f"Use {allowed[0]}."}, [("Allow", ", ".join(allowed))])
+        else:
+            known_names = ", ".join(f"{method} {ADMIN_PREFIX}{name}" for method, name in self._endpoints)
+            exchange.respond_json(404, {"message": f"There are only {known_names}."})
+
+    def _health(self, exchange: Exchange) -> None:
+        exchange.respond_json(
+            200,
+            {"status": "ok", "pid": os.getpid(), "seed": self._seed, "uptime_s": round(now() - self._started_at, 3)},
+        )
+
+    def _stats(self, exchange: Exchange) -> None:
+        document: dict[str, Any] = self._ledger.stats.to_dict()
+        document["connections"] = len(self._connections)
+        document["started_at"] = self._started_at
+        exchange.respond_json(200, document)
+
+    def _truth(self, exchange: Exchange) -> None:
+        query = urllib.parse.parse_qs(exchange.request.query)
+        try:
+            since = int(query.get("since", ["0"])[-1])
+            limit = int(query.get("limit", [str(PAGE_LINES)])[-1])
+        except ValueError:
+            exchange.respond_json(400, {"message": "`since` and `limit` are whole numbers."})
+            return
+        page = self._ledger.truth.page(since, min(max(limit, 1), PAGE_LINES))
+        exchange.respond(200, [("Content-Type", "application/json")], page.to_json())
+
+    def _reset(self, exchange: Exchange) -> None:
+        self._runtime.reset()
+        self._ledger.reset()
+        exchange.respond_json(200, {"status": "reset"})

@@ -1,0 +1,197 @@
+"""When an answer's tokens come: the timing model, as pure functions of a profile and a draw of random numbers.
+
+    TTFT            = (base sample + prefill x input tokens) x tier's TTFT factor x tail factor
+    decode interval = 1 / (speed sample x tier's speed factor)
+    token i         = TTFT + (i - 1) x decode interval
+
+The first event carries the first token alone, the others `tokens_per_event` each, sent when their last token is
+decoded. So the tester's TTFT is the first token's, and its TPOT, (last - first) / (tokens - 1), is exactly the
+decode interval. `messageStart` goes out when the prefill is over: one decode interval before the first token.
+
+All default figures are assumptions chosen from published measurements, not AWS data.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import NormalDist
+
+_STANDARD_NORMAL = NormalDist()
+_SMALLEST_UNIFORM = 1e-12
+
+
+class Kind(StrEnum):
+    """Shapes of a distribution."""
+
+    FIXED = "fixed"
+    LOGNORMAL = "lognormal"
+    EMPIRICAL = "empirical"
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A positive quantity that is fixed at `median`, lognormal around it, or drawn from `values` with equal chance.
+
+    `sigma` is the standard deviation of the logarithm. Samples are kept within `low` and `high`.
+    """
+
+    kind: Kind
+    median: float = 0.0
+    sigma: float = 0.0
+    values: tuple[float, ...] = ()
+    low: float = 0.0
+    high: float = math.inf
+
+    def at(self, uniform: float) -> float:
+        """The quantile of this distribution at `uniform` in (0, 1): a sample, if `uniform` is random."""
+        match self.kind:
+            case Kind.FIXED:
+                sample = self.median
+            case Kind.LOGNORMAL:
+                sample = self.median * math.exp(self.sigma * _STANDARD_NORMAL.inv_cdf(uniform))
+            case Kind.EMPIRICAL:
+                sample = self.values[int(uniform * len(self.values))]
+        return min(max(sample, self.low), self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A share of answers whose TTFT is multiplied by a factor drawn evenly from a range: the slow few."""
+
+    share: float = 0.0
+    factor_min: float = 1.0
+    factor_max: float = 1.0
+
+    def factor(self, chance: float, size: float) -> float:
+        """The factor of an answer with these two uniform draws; 1 for all but the slow few."""
+        if chance >= self.share:
+            return 1.0
+        return self.factor_min + (self.factor_max - self.factor_min) * size
+
+
+@dataclass(frozen=True, slots=True)
+class TierFactors:
+    """What a service tier does to TTFT and to tokens per second, relative to `default`."""
+
+    ttft_factor: float = 1.0
+    speed_factor: float = 1.0
+
+
+#: Assumptions, not AWS data. AWS says "up to 25 % better" output speed for priority and gives no number for flex.
+ASSUMED_TIERS: Mapping[str, TierFactors] = {
+    "default": TierFactors(),
+    "priority": TierFactors(ttft_factor=0.9, speed_factor=1.25),
+    "flex": TierFactors(ttft_factor=1.35, speed_factor=0.8),
+}
+
+#: Assumption: one answer in a hundred waits 3 to 10 times as long for its first token.
+ASSUMED_TAIL = Tail(share=0.01, factor_min=3.0, factor_max=10.0)
+
+NO_TAIL = Tail()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one model answers: its distributions, and what tiers change."""
+
+    ttft_ms: Distribution
+    prefill_ms_per_token: float
+    tokens_per_second: Distribution
+    tokens_per_event: int
+    output_tokens: Distribution
+    tail: Tail
+    tiers: Mapping[str, TierFactors]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The random numbers of one answer, each uniform in (0, 1)."""
+
+    ttft: float
+    speed: float
+    length: float
+    tail_chance: float
+    tail_size: float
+
+
+class DrawStreams:
+    """Random numbers by model and tier: the k-th accepted call gets the k-th draw of its model.
+
+    Two runs with the same seed and the same number of calls per model and tier use the same numbers, in whatever
+    order the calls of different models and tiers arrive. All tiers of a model see the same sequence, so that a
+    comparison of tiers is not blurred by luck.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._streams: dict[tuple[str, str], random.Random] = {}
+
+    def next(self, model_id: str, tier: str) -> Draw:
+        """The next draw of a model in a tier."""
+        stream = self._streams.get((model_id, tier))
+        if stream is None:
+            stream = self._streams[model_id, tier] = random.Random(f"{self._seed}/{model_id}")
+        uniform = stream.random
+        return Draw(*(max(uniform(), _SMALLEST_UNIFORM) for _ in range(5)))
+
+    def restart(self) -> None:
+        """Begin every stream again, as after a fresh start."""
+        self._streams.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """The schedule of one answer; times are seconds after the request was read."""
+
+    ttft_s: float
+    decode_interval_s: float
+    output_tokens: int
+    tokens_per_event: int
+    hit_max_tokens: bool
+
+    @property
+    def open_s(self) -> float:
+        """When `messageStart` is due: the prefill is over, the first token is being decoded."""
+        return max(0.0, self.ttft_s - self.decode_interval_s)
+
+    @property
+    def end_s(self) -> float:
+        """When the last token is due."""
+        return self.token_due_s(self.output_tokens)
+
+    def token_due_s(self, token: int) -> float:
+        """When the `token`-th token (from 1) is decoded."""
+        return self.ttft_s + (token - 1) * self.decode_interval_s
+
+    def tokens_by(self, elapsed_s: float) -> int:
+        """How many tokens are decoded after `elapsed_s`."""
+        if elapsed_s < self.ttft_s:
+            return 0
+        if self.decode_interval_s <= 0.0:
+            return self.output_tokens
+        return min(self.output_tokens, 1 + int((elapsed_s - self.ttft_s) / self.decode_interval_s))
+
+    def event_ends(self) -> Iterator[int]:
+        """For each content event the number of tokens out with it: 1, then `tokens_per_event` more each."""
+        sent = 1
+        while sent < self.output_tokens:
+            yield sent
+            sent += self.tokens_per_event
+        yield self.output_tokens
+
+
+def plan_answer(profile: Profile, tier: str, input_tokens: int, max_tokens: int, draw: Draw) -> AnswerPlan:
+    """Length and schedule of one answer."""
+    factors = profile.tiers.get(tier) or TierFactors()
+    wanted = max(1, round(profile.output_tokens.at(draw.length)))
+    ttft_ms = profile.ttft_ms.at(draw.ttft) + profile.prefill_ms_per_token * input_tokens
+    ttft_ms *= factors.ttft_factor * profile.tail.factor(draw.tail_chance, draw.tail_size)
+    return AnswerPlan(
+        ttft_s=ttft_ms / 1000.0,
+        decode_interval_s=1.0 / (profile.tokens_per_second.at(draw.speed) * factors.speed_factor),
+        output_tokens=min(wanted, max_tokens),
+        tokens_per_event=profile.tokens_per_event,
+        hit_max_tokens=wanted > max_tokens,
+    )
