@@ -1,0 +1,1 @@
+"""Records in, numbers out: loading, statistics, objectives, validity, cost and the summary; no drawing, no load."""

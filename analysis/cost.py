@@ -1,0 +1,212 @@
+"""What the run cost, what a day and a month of it would cost, and what would change that."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.inputs import RunInfo
+from analysis.metrics import Metrics
+from analysis.percentiles import describe
+from analysis.records import floats, record_costs
+from bedrock.catalog import SERVICE_TIERS, Catalog, Price
+from bedrock.pricing import cost_usd
+
+DAYS_A_MONTH = 30.0
+
+#: Batch inference is billed at half the on-demand price (AWS Bedrock pricing).
+BATCH_FACTOR = 0.5
+
+#: Answers are capped at these percentiles of the measured output tokens to price a lower max_tokens.
+_CAP_QUANTILES = {"p50": 0.50, "p90": 0.90}
+
+
+@dataclass(frozen=True, slots=True)
+class MixEntry:
+    """One query type of a cost model: share of messages, tokens a message, route, share answered from the cache."""
+
+    query_type: str
+    share: float
+    input_tokens: float
+    output_tokens: float
+    route: str
+    cache_hit_rate: float
+
+
+#: The cost-model mix of MangaAssist (the product's numbers, not measured ones).
+COST_MODEL_MIX = (
+    MixEntry("greeting_faq", 0.20, 80, 60, "haiku", 0.90),
+    MixEntry("product_lookup", 0.30, 150, 120, "haiku", 0.40),
+    MixEntry("recommendation", 0.20, 300, 250, "sonnet", 0.10),
+    MixEntry("order_status", 0.15, 100, 80, "haiku", 0.05),
+    MixEntry("complex_multi_turn", 0.15, 500, 400, "sonnet", 0.05),
+)
+
+#: Models behind the routes of the cost model: the workload's routes of record.
+REFERENCE_ROUTES: Mapping[str, str] = {
+    "haiku": "anthropic.claude-3-haiku-20240307-v1:0",
+    "sonnet": "anthropic.claude-3-sonnet-20240229-v1:0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MixCost:
+    """A mix priced: USD a day and a month, share of messages that never reach a model, USD a day by query type."""
+
+    daily_usd: float
+    monthly_usd: float
+    cached_share: float
+    daily_usd_by_type: Mapping[str, float]
+
+
+def reference_prices(catalog: Catalog) -> dict[str, Price]:
+    """Prices of the routes of record; routes whose model has no known price are left out."""
+    prices = {route: catalog.price(model_id, "default") for route, model_id in REFERENCE_ROUTES.items()}
+    return {route: price for route, price in prices.items() if price is not None}
+
+
+def price_mix(mix: Iterable[MixEntry], prices: Mapping[str, Price], daily_messages: float) -> MixCost:
+    """Daily cost = sum over types of (messages not served from cache) x (tokens x price); monthly = daily x 30."""
+    entries = tuple(mix)
+    by_type = {entry.query_type: _daily_usd(entry, prices[entry.route], daily_messages) for entry in entries}
+    daily = sum(by_type.values())
+    cached = sum(entry.share * entry.cache_hit_rate for entry in entries)
+    return MixCost(daily, daily * DAYS_A_MONTH, cached, by_type)
+
+
+def _daily_usd(entry: MixEntry, price: Price, daily_messages: float) -> float:
+    answered = daily_messages * entry.share * (1.0 - entry.cache_hit_rate)
+    return answered * cost_usd(price, entry.input_tokens, entry.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The measured requests at another price or length: USD a request and projected, and the change in percent."""
+
+    change: str
+    assumption: str
+    cost_per_request_usd: float
+    projected_daily_cost_usd: float
+    projected_monthly_cost_usd: float
+    delta_pct: float
+
+
+def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: Catalog) -> dict[str, Any]:
+    """The `cost` object of summary.json."""
+    daily = None if total.cost_per_request_usd is None else total.cost_per_request_usd * run.daily_messages
+    billed = records[records["input_tokens"].notna() & records["output_tokens"].notna()]
+    return {
+        "currency": "USD",
+        "prices_as_of": catalog.as_of,
+        "cost_usd": total.cost_usd,
+        "cost_per_request_usd": total.cost_per_request_usd,
+        "cost_per_good_request_usd": total.cost_per_good_request_usd,
+        "cost_per_1000_messages_usd": _per_thousand_messages(billed),
+        "billed_requests": total.billed_requests,
+        "daily_messages": run.daily_messages,
+        "projected_daily_cost_usd": daily,
+        "projected_monthly_cost_usd": None if daily is None else daily * DAYS_A_MONTH,
+        "monthly_cost_limit_usd": run.monthly_cost_limit_usd,
+        "by_model": _shares(billed, ["model"]),
+        "by_tier": _shares(billed, ["service_tier"]),
+        "by_model_and_tier": _shares(billed, ["model", "service_tier"]),
+        "cost_model": _cost_model(run, catalog),
+        "what_if": [asdict(entry) for entry in what_ifs(billed, run.daily_messages, catalog)],
+        "notes": _notes(records, billed),
+    }
+
+
+def _per_thousand_messages(billed: pd.DataFrame) -> float | None:
+    """USD per 1,000 messages that the service billed; all attempts of a message count to it."""
+    costs = floats(billed["cost_usd"])
+    if not len(costs) or np.isnan(costs).any():
+        return None
+    messages = len(billed.drop_duplicates(["cell", "process", "message_id"]))
+    if int(billed["attempt"].max()) == 1:
+        messages = len(billed)
+    return float(costs.sum()) / messages * 1000.0
+
+
+def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown."""
+    rows = []
+    for key, part in billed.groupby(list(keys), sort=True):
+        costs = floats(part["cost_usd"])
+        cost = None if np.isnan(costs).any() else float(costs.sum())
+        rows.append(
+            {
+                **dict(zip(keys, map(str, key), strict=True)),
+                "billed_requests": len(part),
+                "input_tokens": int(part["input_tokens"].sum()),
+                "output_tokens": int(part["output_tokens"].sum()),
+                "cost_usd": cost,
+                "cost_per_request_usd": None if cost is None else cost / len(part),
+            }
+        )
+    return rows
+
+
+def _cost_model(run: RunInfo, catalog: Catalog) -> dict[str, Any] | None:
+    prices = reference_prices(catalog)
+    if set(prices) != set(REFERENCE_ROUTES):
+        return None
+    priced = price_mix(COST_MODEL_MIX, prices, run.daily_messages)
+    return {"routes": dict(REFERENCE_ROUTES), "daily_messages": run.daily_messages, **asdict(priced)}
+
+
+def what_ifs(billed: pd.DataFrame, daily_messages: float, catalog: Catalog) -> list[WhatIf]:
+    """The run's own requests re-priced: other tiers, batch, shorter answers. None without a known price today."""
+    today = floats(billed["cost_usd"])
+    if not len(today) or np.isnan(today).any() or today.mean() <= 0.0:
+        return []
+    candidates = [*_tier_changes(billed, catalog), *_batch(billed, catalog), *_capped(billed, catalog)]
+    baseline = float(today.mean())
+    found = []
+    for change, assumption, costs in candidates:
+        mean = float(costs.mean())
+        if not np.isnan(mean) and not np.isclose(mean, baseline, rtol=1e-9, atol=0.0):
+            daily = mean * daily_messages
+            delta_pct = (mean / baseline - 1.0) * 100.0
+            found.append(WhatIf(change, assumption, mean, daily, daily * DAYS_A_MONTH, delta_pct))
+    return found
+
+
+Candidate = tuple[str, str, np.ndarray]
+
+
+def _tier_changes(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
+    assumption = "same tokens; latency will differ: measure that tier before choosing it"
+    return [
+        (f"all requests in the {tier} tier", assumption, record_costs(billed, catalog, tier)) for tier in SERVICE_TIERS
+    ]
+
+
+def _batch(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
+    costs = record_costs(billed, catalog, "default") * BATCH_FACTOR
+    return [("all requests as batch jobs", "half the default price; answers come hours later, not live", costs)]
+
+
+def _capped(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
+    tokens = floats(billed["output_tokens"])
+    candidates = []
+    for name, estimate in describe(tokens, _CAP_QUANTILES).estimates.items():
+        if estimate.value is not None:
+            cap = int(estimate.value)
+            capped = billed.assign(output_tokens=pd.array(np.minimum(tokens, cap).astype(np.int64), dtype="Int64"))
+            text = f"answers capped at {cap} output tokens (the measured {name})"
+            candidates.append((text, "longer answers are cut, shorter ones unchanged", record_costs(capped, catalog)))
+    return candidates
+
+
+def _notes(records: pd.DataFrame, billed: pd.DataFrame) -> list[str]:
+    notes = []
+    unpriced = billed[billed["cost_usd"].isna()].fillna({"model_id": "an unnamed model"})
+    for model_id, tier in unpriced.groupby(["model_id", "service_tier"], sort=True).size().index:
+        notes.append(f"No price is known for {model_id} in the {tier} tier: costs that include it are null")
+    silent = records[records["outcome"].isin(["aborted", "truncated", "stream_error", "timeout"])]
+    unbilled = int(silent["input_tokens"].isna().sum())
+    if unbilled:
+        notes.append(f"{unbilled} attempts broke off before the service reported tokens; what they cost is not known")
+    return notes

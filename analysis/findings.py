@@ -1,0 +1,146 @@
+"""Findings: each a sentence with its number, the threshold it crossed, and what to do. None without data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.evidence import CellEvidence
+from analysis.inputs import RunInfo
+from analysis.metrics import Metrics
+from analysis.verdict import MIN_SAMPLES_SHARE
+from bedrock.outcome import Outcome
+
+#: Share of messages to be answered within the SLA (the product's promise).
+SLA_TARGET = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found, the figures it rests on, and what to do about it."""
+
+    finding: str
+    evidence: str
+    advice: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry of `recommendations` in summary.json."""
+        return asdict(self)
+
+
+def find(
+    *,
+    cells: Sequence[CellEvidence],
+    records: pd.DataFrame,
+    total: Metrics,
+    cost: Mapping[str, Any],
+    throttling: Mapping[str, Any],
+    run: RunInfo,
+) -> list[Finding]:
+    """All findings of a run, the gravest kind first."""
+    return [
+        *_throttles(total, throttling),
+        *_sla(total, run),
+        *_timeouts(total),
+        *_first_to_break(cells, run),
+        *_monthly_cost(cost),
+        *_wrong_tier(records),
+    ]
+
+
+def _throttles(total: Metrics, throttling: Mapping[str, Any]) -> Iterator[Finding]:
+    if not total.throttle_rate:
+        return
+    worst = max(throttling["by_cell"], key=lambda row: row["rate"])
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in throttling["kinds"].items() if count)
+    first = throttling["first_throttle_s"]
+    when = "" if first is None else f"; the first after {first:.1f} s"
+    yield Finding(
+        f"{_percent(total.throttle_rate)} of the attempts were throttled (threshold: none)",
+        f"{total.outcomes['throttled']} of {total.requests} attempts, by kind: {kinds}{when}; "
+        f"most in {worst['cell']} ({_percent(worst['rate'])})",
+        "Ask for a higher quota of that kind, spread the load over profiles or Regions, or queue messages.",
+    )
+
+
+def _sla(total: Metrics, run: RunInfo) -> Iterator[Finding]:
+    if total.sla_compliance is None or total.messages < MIN_SAMPLES_SHARE or total.sla_compliance >= SLA_TARGET:
+        return
+    yield Finding(
+        f"{_percent(total.sla_compliance)} of the messages were answered within {run.sla_s:g} s "
+        f"(threshold: {_percent(SLA_TARGET)})",
+        f"{total.messages} messages; failures and dropped arrivals count as misses",
+        "Answer more from the cache, route more to the faster model, shorten prompts or answers.",
+    )
+
+
+def _timeouts(total: Metrics) -> Iterator[Finding]:
+    count = total.outcomes[Outcome.TIMEOUT]
+    if count:
+        yield Finding(
+            f"{count} {'attempt' if count == 1 else 'attempts'} timed out (threshold: none)",
+            f"{count} of {total.requests} attempts, {_percent(count / total.requests)}",
+            "Ask for shorter answers (max_tokens), stream them, or give the call more time.",
+        )
+
+
+def _first_to_break(cells: Sequence[CellEvidence], run: RunInfo) -> Iterator[Finding]:
+    """Which cell misses the SLA at the lowest load, unless all or none do: those are no ranking."""
+    judged = [cell for cell in cells if cell.metrics.messages >= MIN_SAMPLES_SHARE]
+    broken = [cell for cell in judged if (cell.metrics.sla_compliance or 0.0) < SLA_TARGET]
+    if not broken or len(broken) == len(judged):
+        return
+    first = min(broken, key=_load_order)
+    yield Finding(
+        f"{_describe(first)} is the first to miss the SLA, at {_load(first)}",
+        f"{_percent(first.metrics.sla_compliance or 0.0)} of {first.metrics.messages} messages within {run.sla_s:g} s "
+        f"(threshold: {_percent(SLA_TARGET)}); {len(broken)} of {len(judged)} cells miss it",
+        "Keep this combination below that load, or move its traffic to one that holds.",
+    )
+
+
+def _load_order(cell: CellEvidence) -> tuple[float, float]:
+    load = cell.info.rate_rps if cell.info.rate_rps is not None else cell.info.users
+    return (load if load is not None else float("inf"), cell.metrics.sla_compliance or 0.0)
+
+
+def _describe(cell: CellEvidence) -> str:
+    raw = cell.info.raw
+    what = raw.get("model_id") or raw.get("routing") or cell.name
+    return f"{what} in the {raw.get('service_tier') or 'default'} tier with {raw.get('prompt_size')} prompts"
+
+
+def _load(cell: CellEvidence) -> str:
+    if cell.info.rate_rps is not None:
+        return f"{cell.info.rate_rps:g} arrivals/s ({cell.info.raw.get('pattern')})"
+    return f"{cell.info.users:g} users" if cell.info.users is not None else "its load"
+
+
+def _monthly_cost(cost: Mapping[str, Any]) -> Iterator[Finding]:
+    monthly, limit = cost["projected_monthly_cost_usd"], cost["monthly_cost_limit_usd"]
+    if monthly is None or monthly <= limit:
+        return
+    yield Finding(
+        f"{cost['daily_messages']:,.0f} messages a day would cost {monthly:,.0f} USD a month "
+        f"(threshold: {limit:,.0f} USD)",
+        f"{cost['cost_per_request_usd'] * 1000.0:.4f} USD per 1,000 requests over "
+        f"{cost['billed_requests']} billed requests",
+        "Route more to the cheaper model, answer more from the cache, cap answers; see the what-ifs.",
+    )
+
+
+def _wrong_tier(records: pd.DataFrame) -> Iterator[Finding]:
+    answered = records[records["ok"] & records["served_tier"].notna()]
+    moved = answered[answered["served_tier"] != answered["service_tier"]]
+    if len(moved):
+        yield Finding(
+            f"{_percent(len(moved) / len(answered))} of the answers came from another tier than asked for "
+            "(threshold: none)",
+            f"{len(moved)} of {len(answered)} answers that name their tier",
+            "Results by tier are by the tier asked for: compare the served tiers before choosing one.",
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100.0:.2f} %"

@@ -1,0 +1,158 @@
+"""A results directory to `summary.json`: the same input gives the same bytes."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.cost import cost_section
+from analysis.evidence import CellEvidence
+from analysis.findings import find
+from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read_run_info
+from analysis.metrics import Metrics, judge_messages, measure
+from analysis.phases import Windows, measured_seconds, window_of
+from analysis.records import RecordSet, derive, load_records
+from analysis.throttling import throttling_section
+from analysis.validity import check_validity
+from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
+from bedrock.catalog import Catalog, default_catalog
+from scenarios.objectives import Objective, ObjectiveError, parse_objective
+from scenarios.run_directory import RunDirectory, write_text
+
+SUMMARY_SCHEMA_VERSION = 1
+
+#: Group of the summary -> column of the records.
+GROUPS = {
+    "query_type": "query_type",
+    "model": "model",
+    "service_tier": "service_tier",
+    "prompt_size": "prompt_size",
+    "language": "language",
+    "phase": "phase",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The content of summary.json, the records with their derived columns, and run.json as it is."""
+
+    summary: dict[str, Any]
+    records: pd.DataFrame
+    run: dict[str, Any]
+
+
+def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
+    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json."""
+    prices = catalog or default_catalog()
+    run = read_run_info(directory)
+    loaded = load_records(directory)
+    records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
+    cells = [_evidence(directory, cell, records, run) for cell in run.cells]
+    return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
+
+
+def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
+    """Write summary.json and requests.parquet; their paths."""
+    names = RunDirectory(directory)
+    text = json.dumps(analysis.summary, ensure_ascii=False, indent=2, allow_nan=False)
+    write_text(names.summary_json, text + "\n")
+    analysis.records.to_parquet(names.requests_parquet, index=False)
+    return [names.summary_json, names.requests_parquet]
+
+
+def _understood(run: RunInfo) -> list[Objective]:
+    objectives = []
+    for text in run.objectives:
+        try:
+            objectives.append(parse_objective(text))
+        except ObjectiveError:
+            continue  # judged, as inconclusive, with the others
+    return objectives
+
+
+def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo) -> CellEvidence:
+    own = records[records["cell"] == cell.name]
+    load = read_load_info(directory, cell.name)
+    window = window_of(load, own)
+    return CellEvidence(
+        info=cell,
+        is_open_loop=cell.is_open_loop or ("load_model" not in cell.raw and run.default_load_model == "open"),
+        records=own,
+        load=load,
+        window=window,
+        health=read_health(directory, cell.name),
+        metrics=measure(own, window.seconds(), run.include_failures),
+    )
+
+
+def _summary(
+    run: RunInfo, loaded: RecordSet, records: pd.DataFrame, cells: Sequence[CellEvidence], catalog: Catalog
+) -> dict[str, Any]:
+    windows: Windows = {cell.name: cell.window for cell in cells}
+    results = [judge_text(text, records, windows, run) for text in run.objectives]
+    validity = check_validity(cells, loaded.skipped)
+    verdict = decide(results, validity, run, records, why_no_data(records, run))
+    total = measure(records, measured_seconds(windows, windows), run.include_failures)
+    cost = cost_section(records, total, run, catalog)
+    throttling = throttling_section(records, run)
+    findings = find(cells=cells, records=records, total=total, cost=cost, throttling=throttling, run=run)
+    per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
+    content = {
+        "schema_version": SUMMARY_SCHEMA_VERSION,
+        "run": {key: value for key, value in run.raw.items() if key not in ("cells", "exit_code")},
+        "verdict": verdict.as_dict(),
+        "objectives": [result.as_dict() for result in results],
+        "validity": validity.as_dict() | {"skipped_lines": dict(loaded.skipped)},
+        "cells": [_cell(cell, per_cell[cell.name]) for cell in cells],
+        "groups": {name: list(_groups(records, windows, column, run)) for name, column in GROUPS.items()},
+        "total": {"metrics": total.as_dict()},
+        "cost": cost,
+        "throttling": throttling,
+        "recommendations": [finding.as_dict() for finding in findings],
+    }
+    return {name: _finite(part) for name, part in content.items()}
+
+
+def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[ObjectiveResult]:
+    """The run's objectives on this cell alone: where a promise breaks, not whether the run keeps it."""
+    return [judge_objective(objective, cell.records, windows, run) for objective in _understood(run)]
+
+
+def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, Any]:
+    shown = {key: cell.info.raw.get(key) for key in ("model_id", "region_prefix", "service_tier", "prompt_size")}
+    load = {key: cell.info.raw.get(key) for key in ("users", "rate_rps", "pattern")}
+    rest = {key: value for key, value in cell.info.raw.items() if key not in {"cell", "status", *shown, *load}}
+    expected = cell.was_started or len(cell.records) > 0
+    return {
+        "cell": cell.name,
+        **shown,
+        **load,
+        "status": cell.info.status,
+        "reason": cell.info.reason,
+        **{key: value for key, value in rest.items() if key != "reason"},
+        "objectives": [result.as_dict() for result in results] if expected else [],
+        "metrics": cell.metrics.as_dict() if expected else None,
+    }
+
+
+def _groups(records: pd.DataFrame, windows: Windows, column: str, run: RunInfo) -> Iterator[dict[str, Any]]:
+    for key, part in records.groupby(column, sort=True):
+        phase = str(key) if column == "phase" else None
+        duration_s = measured_seconds(windows, sorted(part["cell"].unique()), phase)
+        metrics: Metrics = measure(part, duration_s, run.include_failures)
+        yield {"key": str(key), "metrics": metrics.as_dict()}
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for NaN and infinities, which JSON has no words for."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,123 @@
+"""Costs: the published worked example, sums by hand, projections and what-ifs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.cost import COST_MODEL_MIX, MixEntry, price_mix, reference_prices
+from analysis.summary import analyse
+from bedrock.catalog import Price, default_catalog
+from tests.support.analysed import analyse_cell
+from tests.support.run_builder import CellSpec, build_run, make_record
+
+NOVA_PRO_USD = (40 * 0.8 + 60 * 3.2) / 1e6  # of a record as make_record makes it
+
+
+def cost_of(directory: Path, records: list[dict[str, Any]], **run: Any) -> dict[str, Any]:
+    cost: dict[str, Any] = analyse_cell(directory, records, **run).summary["cost"]
+    return cost
+
+
+def several(count: int, first: int = 0, **fields: Any) -> list[dict[str, Any]]:
+    return [make_record(first + index, **fields) for index in range(count)]
+
+
+def test_the_published_worked_example_of_the_cost_model() -> None:
+    priced = price_mix(COST_MODEL_MIX, reference_prices(default_catalog()), 1_000_000)
+
+    assert round(priced.daily_usd, 2) == 1959.21
+    assert priced.monthly_usd == pytest.approx(30 * priced.daily_usd)
+    assert priced.cached_share == pytest.approx(0.335)
+    assert sum(priced.daily_usd_by_type.values()) == pytest.approx(priced.daily_usd)
+    assert sum(entry.share for entry in COST_MODEL_MIX) == pytest.approx(1.0)
+
+
+def test_a_mix_costs_nothing_where_the_cache_answers_all() -> None:
+    mix = [MixEntry("faq", 1.0, 100, 100, "only", 1.0)]
+
+    assert price_mix(mix, {"only": Price(1.0, 5.0)}, 1e6).daily_usd == 0.0
+
+
+def test_projection_is_the_mean_cost_of_a_request_times_the_daily_messages(tmp_path: Path) -> None:
+    cost = cost_of(tmp_path, [*several(10), *several(5, 10, outcome="throttled")], daily_messages=2_000_000)
+
+    assert cost["cost_usd"] == pytest.approx(10 * NOVA_PRO_USD)
+    assert cost["projected_daily_cost_usd"] == pytest.approx(2e6 * NOVA_PRO_USD)
+    assert cost["projected_monthly_cost_usd"] == pytest.approx(30 * 2e6 * NOVA_PRO_USD)
+    assert cost["cost_per_1000_messages_usd"] == pytest.approx(1000 * NOVA_PRO_USD)
+    assert cost["billed_requests"] == 10
+
+
+def test_a_message_pays_for_all_its_attempts(tmp_path: Path) -> None:
+    records = [
+        make_record(0, message_id="m", attempt=1, outcome="stream_error", input_tokens=40, output_tokens=60,
+                    served_tier="default"),
+        make_record(1, message_id="m", attempt=2),
+    ]  # fmt: skip
+
+    cost = cost_of(tmp_path, records)
+
+    assert cost["cost_per_request_usd"] == pytest.approx(NOVA_PRO_USD)
+    assert cost["cost_per_1000_messages_usd"] == pytest.approx(2000 * NOVA_PRO_USD)
+
+
+def test_costs_by_model_and_tier_add_up(tmp_path: Path) -> None:
+    lite = {"model_id": "us.amazon.nova-2-lite-v1:0"}
+    flex = {"requested_tier": "flex", "served_tier": "flex"}
+    cost = cost_of(tmp_path, [*several(3), *several(2, 3, **lite), *several(5, 5, **flex)])
+
+    assert [(row["model"], row["billed_requests"]) for row in cost["by_model"]] == [
+        ("amazon.nova-2-lite-v1:0", 2), ("amazon.nova-pro-v1:0", 8),
+    ]  # fmt: skip
+    assert [(row["service_tier"], row["cost_usd"]) for row in cost["by_tier"]] == [
+        ("default", pytest.approx(3 * NOVA_PRO_USD + 2 * 1.1 * (40 * 0.3 + 60 * 2.5) / 1e6)),
+        ("flex", pytest.approx(5 * NOVA_PRO_USD / 2)),
+    ]
+    assert len(cost["by_model_and_tier"]) == 3
+    assert sum(row["cost_usd"] for row in cost["by_model_and_tier"]) == pytest.approx(cost["cost_usd"])
+
+
+def test_what_ifs_price_the_measured_requests_anew(tmp_path: Path) -> None:
+    records = [make_record(seq, output_tokens=20 if seq < 50 else 200) for seq in range(100)]
+
+    cost = cost_of(tmp_path, records)
+    changes = {entry["change"]: entry for entry in cost["what_if"]}
+
+    assert changes["all requests in the priority tier"]["delta_pct"] == pytest.approx(75.0)
+    assert changes["all requests in the flex tier"]["delta_pct"] == pytest.approx(-50.0)
+    assert changes["all requests as batch jobs"]["delta_pct"] == pytest.approx(-50.0)
+    capped = changes["answers capped at 110 output tokens (the measured p50)"]
+    assert capped["cost_per_request_usd"] == pytest.approx((40 * 0.8 + (20 + 110) / 2 * 3.2) / 1e6)
+    assert capped["projected_monthly_cost_usd"] == pytest.approx(capped["cost_per_request_usd"] * 30e6)
+    assert "all requests in the default tier" not in changes  # that is what was measured
+    assert "all requests in the reserved tier" not in changes  # has no known price
+    assert not any("p90" in change for change in changes)  # caps nothing
+
+
+def test_an_unknown_price_leaves_every_figure_open_with_a_note(tmp_path: Path) -> None:
+    cost = cost_of(tmp_path, [*several(3), *several(2, 3, model_id="nobody.knows-v1:0", requested_tier="flex")])
+
+    figures = ("cost_usd", "cost_per_request_usd", "projected_daily_cost_usd", "projected_monthly_cost_usd",
+               "cost_per_1000_messages_usd", "cost_per_good_request_usd")  # fmt: skip
+    assert [cost[name] for name in figures] == [None] * len(figures)
+    assert cost["what_if"] == []
+    assert cost["notes"] == ["No price is known for nobody.knows-v1:0 in the flex tier: costs that include it are null"]
+    assert cost["by_model"][0]["cost_usd"] == pytest.approx(3 * NOVA_PRO_USD)
+    assert cost["by_model"][1]["cost_usd"] is None
+
+
+def test_calls_that_broke_off_are_said_to_cost_an_unknown_sum(tmp_path: Path) -> None:
+    notes = cost_of(tmp_path, [*several(3), *several(2, 3, outcome="truncated")])["notes"]
+
+    assert notes == ["2 attempts broke off before the service reported tokens; what they cost is not known"]
+
+
+def test_without_any_answer_nothing_is_projected(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", outcomes={"throttled": 1.0})])
+
+    cost = analyse(tmp_path).summary["cost"]
+
+    assert cost["cost_usd"] is cost["projected_monthly_cost_usd"] is None
+    assert cost["by_model"] == cost["what_if"] == []
+    assert cost["cost_model"]["daily_usd"] == pytest.approx(1959.2125)

@@ -1,0 +1,103 @@
+"""Throttles counted, timed, told apart, and set against the load."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.throttling import throttle_kind
+from tests.support.analysed import analyse_cell
+from tests.support.run_builder import make_record
+
+RPM = "Too many requests, please wait before trying again."
+TPM = "Too many tokens, please wait before trying again."
+TPD = "Too many tokens per day, please wait before trying again."
+
+
+def section_of(directory: Path, records: list[dict[str, Any]], **run: Any) -> dict[str, Any]:
+    section: dict[str, Any] = analyse_cell(directory, records, seconds=120.0, **run).summary["throttling"]
+    return section
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "kind"),
+    [
+        ("throttled", RPM, "requests"),
+        ("throttled", TPM, "tokens"),
+        ("throttled", TPD, "tokens_per_day"),
+        ("throttled", "Slow down", "other"),
+        ("throttled", None, "other"),
+        ("overloaded", "Model X is currently overloaded. Please try again later.", "overloaded"),
+        ("overloaded", "Too many connections, please wait before trying again.", "overloaded"),
+    ],
+)
+def test_the_message_tells_which_quota_it_was(outcome: str, message: str | None, kind: str) -> None:
+    assert throttle_kind(outcome, message) == kind
+
+
+def test_rate_first_throttle_and_kinds(tmp_path: Path) -> None:
+    records = [
+        make_record(0, at=1.0),
+        make_record(1, at=12.5, outcome="throttled", error_message=TPM),
+        make_record(2, at=13.0, outcome="throttled", error_message=RPM, phase="warmup"),
+        make_record(3, at=14.0, outcome="overloaded"),
+        make_record(4, at=15.0, outcome="dropped"),
+    ]
+
+    section = section_of(tmp_path, records)
+
+    assert (section["attempts"], section["throttled"], section["rate"]) == (4, 2, 0.5)
+    assert section["first_throttle_s"] == pytest.approx(12.5)
+    assert section["kinds"] == {"requests": 1, "tokens": 1, "tokens_per_day": 0, "overloaded": 1, "other": 0}
+
+
+def test_time_counts_from_the_first_call_where_the_run_does_not_say_its_start(tmp_path: Path) -> None:
+    records = [make_record(0, at=5.0), make_record(1, at=12.0, outcome="throttled")]
+
+    assert section_of(tmp_path, records, started_at=None)["first_throttle_s"] == pytest.approx(7.0)
+
+
+def test_models_and_tiers_are_told_apart(tmp_path: Path) -> None:
+    records = [
+        make_record(0),
+        make_record(1, outcome="throttled", model_id="us.amazon.nova-2-lite-v1:0"),
+        make_record(2, outcome="throttled", requested_tier="flex"),
+        make_record(3, requested_tier="flex"),
+    ]
+
+    section = section_of(tmp_path, records)
+
+    assert [(row["model"], row["rate"]) for row in section["by_model"]] == [
+        ("amazon.nova-2-lite-v1:0", 1.0),
+        ("amazon.nova-pro-v1:0", pytest.approx(1 / 3)),
+    ]
+    assert [(row["service_tier"], row["rate"]) for row in section["by_tier"]] == [("default", 0.5), ("flex", 0.5)]
+
+
+def test_minutes_show_what_was_offered_and_what_was_accepted(tmp_path: Path) -> None:
+    records = [
+        *(make_record(seq, at=seq * 1.0) for seq in range(4)),
+        *(make_record(10 + seq, at=61.0 + seq, outcome="throttled") for seq in range(2)),
+        make_record(20, at=70.0),
+    ]
+
+    minutes = section_of(tmp_path, records)["per_minute"]
+
+    assert [(row["minute"], row["requests_offered"], row["requests_accepted"]) for row in minutes] == [
+        (0, 4, 4), (1, 3, 1),
+    ]  # fmt: skip
+    assert [row["tokens_accepted"] for row in minutes] == [400.0, 100.0]
+    assert [row["tokens_offered_estimated"] for row in minutes] == [400.0, 300.0]
+
+
+def test_tokens_that_nobody_reported_are_unknown(tmp_path: Path) -> None:
+    minute = section_of(tmp_path, [make_record(0, outcome="throttled")])["per_minute"][0]
+
+    assert minute["tokens_accepted"] is minute["tokens_offered_estimated"] is None
+
+
+def test_no_records_no_rate(tmp_path: Path) -> None:
+    section = section_of(tmp_path, [])
+
+    assert section["rate"] is section["first_throttle_s"] is None
+    assert section["by_model"] == section["per_minute"] == []

@@ -1,0 +1,202 @@
+"""The generator incriminates itself: each check on a run that has the fault, and on one that has not."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.summary import analyse
+from analysis.validity import typical_worst
+from tests.support.analysed import load_of
+from tests.support.run_builder import CellSpec, build_run, make_record, write_json, write_run
+
+OPEN_LOOP_ONLY = {"send_lag_p99_ms", "dropped_arrivals", "achieved_rate", "target_rate", "unaccounted_arrivals"}
+
+
+def several(count: int, first: int = 0, **fields: Any) -> list[dict[str, Any]]:
+    return [make_record(first + index, **fields) for index in range(count)]
+
+
+def checks_of(directory: Path) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in analyse(directory).summary["validity"]["checks"]}
+
+
+def one_cell(directory: Path, records: list[dict[str, Any]], **load: Any) -> dict[str, dict[str, Any]]:
+    """The checks of an open-loop cell at 5 arrivals/s, as long as its records say."""
+    arrivals = sum(record["attempt"] == 1 for record in records)
+    content = load_of(max(len(records), 1) / 5.0, **{"arrivals_offered": arrivals, **load})
+    write_run(directory, {"a": records}, [CellSpec("a").entry()], {"a": content})
+    return checks_of(directory)
+
+
+def test_a_sound_run_is_valid_with_every_check_made(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100)])
+
+    validity = analyse(tmp_path).summary["validity"]
+
+    assert validity["status"] == "VALID"
+    assert {check["status"] for check in validity["checks"]} == {"OK"}
+    assert {check["name"] for check in validity["checks"]} > OPEN_LOOP_ONLY
+    assert all({"name", "observed", "limit", "status", "advice"} <= check.keys() for check in validity["checks"])
+
+
+def test_checks_of_rates_do_not_apply_in_closed_loop(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100, users=10, rate_rps=None)])
+
+    assert not OPEN_LOOP_ONLY & checks_of(tmp_path).keys()
+
+
+def test_without_figures_a_check_is_not_measured_and_not_ok(tmp_path: Path) -> None:
+    write_run(tmp_path, {"a": []}, [CellSpec("a").entry()])
+
+    checks = checks_of(tmp_path)
+
+    not_measured = {name for name, check in checks.items() if check["status"] == "NOT_MEASURED"}
+    assert not_measured >= {"send_lag_p99_ms", "dropped_arrivals", "hub_lag_p99_ms", "generator_cpu_p90_pct",
+                            "served_tier", "aborted_calls", "unreadable_lines"}  # fmt: skip
+    assert all(checks[name]["observed"] is None for name in not_measured)
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "status", "validity"), [(5.0, "OK", "VALID"), (60.0, "WARN", "SUSPECT"), (400.0, "FAIL", "INVALID")]
+)
+def test_late_calls(tmp_path: Path, lag_ms: float, status: str, validity: str) -> None:
+    records = [*several(95), *several(5, 95, lag_ms=lag_ms, ttft_ms=700.0)]
+
+    check = one_cell(tmp_path, records)["send_lag_p99_ms"]
+
+    assert check["status"] == status
+    assert check["observed"] == pytest.approx(lag_ms, abs=1e-3)
+    assert (check["advice"] is None) == (status == "OK")
+    assert analyse(tmp_path).summary["validity"]["status"] == validity
+
+
+def test_one_late_call_in_a_short_run_is_an_accident(tmp_path: Path) -> None:
+    assert one_cell(tmp_path, [*several(79), make_record(79, lag_ms=900.0, e2e_ms=2000.0, ttft_ms=1500.0)])[
+        "send_lag_p99_ms"
+    ]["status"] == "OK"  # fmt: skip
+
+
+@pytest.mark.parametrize(("dropped", "status"), [(0, "OK"), (1, "WARN"), (5, "WARN"), (6, "FAIL")])
+def test_dropped_arrivals_show_as_dropped_and_as_a_rate_not_reached(tmp_path: Path, dropped: int, status: str) -> None:
+    checks = one_cell(tmp_path, [*several(100 - dropped), *several(dropped, 100 - dropped, outcome="dropped")])
+
+    assert checks["dropped_arrivals"]["status"] == status
+    assert checks["dropped_arrivals"]["observed"] == dropped / 100
+    assert checks["achieved_rate"]["observed"] == pytest.approx(1.0 - dropped / 100)
+
+
+@pytest.mark.parametrize(("arrivals", "status"), [(100, "OK"), (99, "OK"), (97, "WARN"), (80, "FAIL")])
+def test_a_schedule_that_fell_behind_the_configured_rate(tmp_path: Path, arrivals: int, status: str) -> None:
+    write_run(tmp_path, {"a": several(arrivals)}, [CellSpec("a").entry()], {"a": load_of(20.0)})
+
+    assert checks_of(tmp_path)["target_rate"]["status"] == status
+
+
+def test_a_random_schedule_may_deviate_as_chance_has_it(tmp_path: Path) -> None:
+    entry = CellSpec("a").entry() | {"process": "poisson"}
+    write_run(tmp_path, {"a": several(80)}, [entry], {"a": load_of(20.0)})
+
+    assert checks_of(tmp_path)["target_rate"]["status"] == "OK"
+
+
+def test_arrivals_that_left_no_record(tmp_path: Path) -> None:
+    assert one_cell(tmp_path / "lost", several(90), arrivals_offered=100)["unaccounted_arrivals"]["status"] == "FAIL"
+    assert one_cell(tmp_path / "kept", several(90), arrivals_offered=90)["unaccounted_arrivals"]["status"] == "OK"
+
+
+def test_a_process_that_died_spoils_the_run(tmp_path: Path) -> None:
+    check = one_cell(tmp_path, several(90), processes_lost=1)["lost_processes"]
+
+    assert check["status"] == "FAIL"
+    assert check["reason"] == "1 of the load generator's processes died in a"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "status"),
+    [
+        ({"hub_lag_ms": 50.0}, "hub_lag_p99_ms", "WARN"),
+        ({"hub_lag_ms": 500.0}, "hub_lag_p99_ms", "FAIL"),
+        ({"cpu_pct": 80.0}, "generator_cpu_p90_pct", "WARN"),
+        ({"cpu_pct": 99.0}, "generator_cpu_p90_pct", "FAIL"),
+        ({"n": 60}, "samples", "WARN"),
+        ({"outcomes": {"aborted": 0.03}}, "aborted_calls", "WARN"),
+        ({"outcomes": {"aborted": 0.20}}, "aborted_calls", "FAIL"),
+        ({"service_tier": "priority", "served_tier": "default"}, "served_tier", "FAIL"),
+        ({"status": "interrupted"}, "unfinished_cells", "WARN"),
+    ],
+)
+def test_each_fault_is_found(tmp_path: Path, spec: dict[str, Any], name: str, status: str) -> None:
+    build_run(tmp_path, [CellSpec("sound", n=100), CellSpec("a", **{"n": 100, **spec})])
+
+    check = checks_of(tmp_path)[name]
+
+    assert check["status"] == status
+    assert check["cell"] == "a"
+    assert check["reason"]
+    assert check["advice"]
+
+
+def test_answers_that_do_not_name_their_tier_prove_nothing(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", service_tier="priority", served_tier=None)])
+
+    assert checks_of(tmp_path)["served_tier"]["status"] == "NOT_MEASURED"
+
+
+def test_too_few_samples_alone_leave_the_run_suspect(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=5)])
+
+    assert analyse(tmp_path).summary["validity"]["status"] == "SUSPECT"
+
+
+def test_health_is_judged_in_the_measured_window_alone(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100, warmup_n=20, warmup_s=10.0)])
+    path = tmp_path / "cells" / "a" / "health-0.jsonl"
+    lines = path.read_text().splitlines()
+    busy = [line.replace('"hub_lag_ms": 1.0', '"hub_lag_ms": 800.0') for line in lines[:9]]
+    path.write_text("\n".join([*busy, *lines[9:], '{"at": tor']))
+
+    assert checks_of(tmp_path)["hub_lag_p99_ms"]["status"] == "OK"
+
+
+def test_unreadable_lines_are_counted_by_kind_with_all_their_number(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100)])
+    path = tmp_path / "cells" / "a" / "requests-0.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"seq":\n\xff\xfe\n{"seq":')
+
+    summary = analyse(tmp_path).summary
+    check = checks_of(tmp_path)["unreadable_lines"]
+
+    assert check["observed"] == pytest.approx(3 / 103)
+    assert check["status"] == "FAIL"
+    assert check["reason"] == "3 record lines were skipped: 1 invalid UTF-8, 1 not JSON, 1 torn last line"
+    assert summary["validity"]["skipped_lines"] == {"invalid UTF-8": 1, "not JSON": 1, "torn last line": 1}
+
+
+def test_a_load_generator_that_was_killed_leaves_an_unfinished_cell(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100)])
+    load = tmp_path / "cells" / "a" / "load.json"
+    write_json(load, load_of(20.0, ended_at=None))
+
+    assert checks_of(tmp_path)["unfinished_cells"]["status"] == "WARN"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], None),
+        ([5.0, 7.0], None),
+        ([1.0, 2.0, 900.0], 1.0),
+        ([1.0] * 50 + [900.0] * 3, 900.0),
+        ([1.0, np.nan, 2.0, np.nan, 3.0], 1.0),
+    ],
+)
+def test_the_typical_worst_needs_three_occurrences(values: list[float], expected: float | None) -> None:
+    assert typical_worst(np.array(values)) == (None if expected is None else pytest.approx(expected, abs=20.0))
+
+
+def test_the_typical_worst_is_the_p99_of_many_values() -> None:
+    values = np.arange(1000.0)
+
+    assert typical_worst(values) == np.quantile(values, 0.99)
