@@ -1,0 +1,1 @@
+"""Numbers in, pages out: charts, report.html, summary.md, junit.xml and flat tables from analysis results."""

@@ -1,0 +1,96 @@
+"""p50_p95_comparison: the typical request and the slow one, side by side for every cell."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from reports import style
+from reports.charts.rows import (
+    Rows,
+    by_hue,
+    cut_note,
+    label_rows,
+    legend_key,
+    number_column,
+    plan_rows,
+    points,
+    side_panel,
+)
+from reports.charts.wording import cell_name, highest, lower_is_better
+from reports.numbers import count, milliseconds
+from reports.style import Canvas
+
+METRICS = {"ttft_ms": "time to first token, ms", "e2e_ms": "whole response, ms"}
+
+
+def p50_p95_comparison(
+    frame: pd.DataFrame, dimensions: Sequence[str], limits: Mapping[str, float], canvas: Canvas
+) -> Figure:
+    """One row per cell and a panel per metric: p50 and p95 with their 95 % intervals on a log axis.
+
+    `frame` is `frames.cells_frame`; `limits` are objectives' limits by metric, in ms, drawn as lines.
+    """
+    rows = plan_rows(frame, dimensions)
+    figure = canvas.figure(rows.height_px + 46)
+    panels = figure.subplots(1, 2, sharey=True)
+    label_rows(panels[0], rows, canvas)
+    for axes, (metric, title) in zip(panels, METRICS.items(), strict=True):
+        _panel(axes, rows, metric, limits.get(metric))
+        style.log_axis(axes, "x", 3 if canvas.narrow else 7)
+        axes.set_xlabel(title)
+    side_panel(panels[1])
+    number_column(panels[1], rows, "n", [count(n) for n in rows.frame["n"]], 38)
+    figure.legend(handles=_keys(rows, limits), loc="outside upper left", ncols=2 if canvas.narrow else 5)
+    return figure
+
+
+def _panel(axes: Axes, rows: Rows, metric: str, limit: float | None) -> None:
+    for color, part in by_hue(rows):
+        y, p50, p95 = part["y"], part[f"{metric}_p50"].astype(float), part[f"{metric}_p95"].astype(float)
+        axes.hlines(y, p50, p95, color=color, linewidth=1.2, zorder=3)
+        for stat, marker, value in (("p50", "o", p50), ("p95", "D", p95)):
+            low, high = (part[f"{metric}_{stat}_{end}"].astype(float) for end in ("low", "high"))
+            axes.hlines(y, low, high, color=color, linewidth=5, alpha=0.35, zorder=2.5)
+            points(axes, value, y, style.SeriesStyle(color, marker, "-"), part[f"{metric}_{stat}_firm"])
+    if limit is not None:
+        axes.axvline(limit, color=style.LIGHT.limit, linewidth=1.2, linestyle=(0, (4, 3)), zorder=2)
+
+
+def _keys(rows: Rows, limits: Mapping[str, float]) -> list[Artist]:
+    grey = style.LIGHT.muted
+    keys: list[Artist] = [legend_key("p50", "o", grey), legend_key("p95", "D", grey)]
+    if rows.frame[[f"{metric}_p95_low" for metric in METRICS]].notna().any(axis=None):
+        keys.append(Line2D([], [], color=grey, linewidth=5, alpha=0.35, label="95 % interval"))
+    if not rows.frame[[f"{metric}_p95_firm" for metric in METRICS]].all(axis=None):
+        keys.append(legend_key("too few requests", "D", grey, filled=False))
+    if limits:
+        keys.append(Line2D([], [], color=style.LIGHT.limit, linewidth=1.2, linestyle=(0, (4, 3)), label="objective"))
+    return keys
+
+
+def finding(frame: pd.DataFrame, dimensions: Sequence[str], limits: Mapping[str, float]) -> str:
+    """The caption's sentence: the slowest TTFT p95, how far it lies above its p50, and how many cells miss a limit."""
+    known = frame.dropna(subset=["ttft_ms_p95"])
+    if known.empty:
+        return "No request was answered, so there are no percentiles."
+    slow = highest(known, "ttft_ms_p95")
+    p50, p95 = float(slow["ttft_ms_p50"]), float(slow["ttft_ms_p95"])
+    where = f" in {cell_name(slow, dimensions)}" if len(known) > 1 else ""
+    text = f"TTFT p95 is {f'highest{where}: ' if where else ''}{milliseconds(p95)} ms"
+    text += f", {p95 / p50:.1f} times its p50 (n = {count(slow['n'])})." if p50 > 0 else "."
+    return f"{text}{_misses(known, limits)} {lower_is_better()}{cut_note(frame)}"
+
+
+def _misses(known: pd.DataFrame, limits: Mapping[str, float]) -> str:
+    parts = []
+    for metric, name in (("ttft_ms", "TTFT"), ("e2e_ms", "whole response")):
+        if metric in limits:
+            firm = known[known[f"{metric}_p95_firm"].astype(bool)]
+            over = int((firm[f"{metric}_p95"].astype(float) > limits[metric]).sum())
+            cells = f"{len(firm)} {'cell' if len(firm) == 1 else 'cells'} with a firm p95"
+            parts.append(f"{name} p95 exceeds {milliseconds(limits[metric])} ms in {over} of {cells}")
+    return f" {'; '.join(parts)}." if parts else ""

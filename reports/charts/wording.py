@@ -1,0 +1,28 @@
+"""Sentences that captions share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from reports.text import shorten
+
+
+def highest(frame: pd.DataFrame, column: str) -> "pd.Series[Any]":
+    """The first row with the largest value; the frame has one at least."""
+    return frame.iloc[int(frame[column].astype(float).to_numpy().argmax())]
+
+
+def lowest(frame: pd.DataFrame, column: str) -> "pd.Series[Any]":
+    """The first row with the smallest value; the frame has one at least."""
+    return frame.iloc[int(frame[column].astype(float).to_numpy().argmin())]
+
+
+def cell_name(cell: "pd.Series[Any]", dimensions: Sequence[str]) -> str:
+    """What a caption calls a cell: the values that tell it apart, or its name."""
+    return " · ".join(str(cell[name]) for name in dimensions) or shorten(str(cell["name"]), 48)
+
+
+def lower_is_better() -> str:
+    """Direction and population of every latency chart."""
+    return "Lower is better. Measured window only: warm-up and ramp excluded."

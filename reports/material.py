@@ -1,0 +1,60 @@
+"""What the pages are made of: analysis results with every foreign string cleaned, once, for all writers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.cells import CellResult, cell_results, varying
+from reports.text import clean, clean_tree
+
+#: A command line may be longer than a message before it is cut.
+COMMAND_LIMIT = 2000
+
+#: Columns of the records that reach an output file as text.
+_TEXT_COLUMNS = (
+    "cell", "process", "message_id", "phase", "query_type", "complexity", "language", "prompt_size", "model_id",
+    "requested_tier", "served_tier", "outcome", "error_code", "error_message", "stop_reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """One run's results, fit to print. `dimensions` are those in which its cells differ."""
+
+    run: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    records: pd.DataFrame
+    cells: tuple[CellResult, ...]
+    dimensions: tuple[str, ...]
+
+    @property
+    def is_open(self) -> bool | None:
+        """Whether arrivals were scheduled (open loop); None where cells differ or there is none."""
+        kinds = {cell.is_open for cell in self.cells}
+        return kinds.pop() if len(kinds) == 1 else None
+
+    def label(self, cell: CellResult) -> str:
+        """Name of a cell among its siblings."""
+        return cell.label(self.dimensions)
+
+
+def prepare(summary: Mapping[str, Any], run: Mapping[str, Any], records: pd.DataFrame) -> Material:
+    """Clean all text of an analysis and name its cells."""
+    tidy_run = {**clean_tree(run), "command": clean(str(run.get("command") or ""), COMMAND_LIMIT)}
+    tidy_summary = clean_tree(summary)
+    cells = cell_results(tidy_run.get("cells") or [], tidy_summary.get("cells") or [])
+    return Material(tidy_run, tidy_summary, _clean_columns(records), tuple(cells), tuple(varying(cells)))
+
+
+def _clean_columns(records: pd.DataFrame) -> pd.DataFrame:
+    present = [name for name in _TEXT_COLUMNS if name in records.columns]
+    return records.assign(**{name: _cleaned(records[name]) for name in present})
+
+
+def _cleaned(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The column with each distinct text cleaned once; missing stays missing."""
+    codes, texts = pd.factorize(column, use_na_sentinel=True)
+    cleaned = pd.Series([clean(str(text)) for text in texts] + [None], dtype=object)
+    return pd.Series(cleaned.take(codes).to_numpy(), index=column.index, dtype=object, name=column.name)

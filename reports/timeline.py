@@ -1,0 +1,162 @@
+"""The run over time, as the overview draws it: windows, bands for cells and phases, single requests, limits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.timeseries import per_window
+from reports.frames import MIN_SAMPLES
+from reports.material import Material
+
+#: More answered requests than this are not drawn one by one; the slowest of each window stands for them.
+MAX_DOTS = 3_000
+_MAX_WINDOWS = 120
+_WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_METRICS = ("ttft_ms", "e2e_ms")
+PERCENTILES = ("ttft_p50_ms", "ttft_p95_ms", "e2e_p50_ms", "e2e_p95_ms")
+_QUIET_PHASES = frozenset({"warmup", "ramp", "drain"})
+_LOUD_PHASES = frozenset({"spike", "burst"})
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of time, in seconds since the start: a cell's measured window or one of its phases."""
+
+    start_s: float
+    end_s: float
+    label: str
+    number: str
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A horizontal line: a promise about the metric, in ms."""
+
+    value: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All that the overview shows; times are seconds since the first intended start.
+
+    `windows` is `analysis.timeseries.per_window` of the whole run. `percentiles` are its percentile columns by cell,
+    `percentile_width_s` wide, with `cell` (its label), `at_s` (middle of the window), `n`, and an empty row after
+    each cell so that lines break there. `dots` has `at_s`, `ttft_ms`, `e2e_ms` of single requests.
+    """
+
+    windows: pd.DataFrame
+    width_s: float
+    span_s: float
+    percentiles: pd.DataFrame
+    percentile_width_s: float
+    bands: tuple[Band, ...]
+    dots: pd.DataFrame
+    dot_name: str
+
+
+def timeline(material: Material) -> Timeline:
+    """The run over time; windows as narrow as makes at most 120 of them."""
+    records = material.records[material.records["intended_at"].notna()]
+    zero = float(records["intended_at"].min()) if len(records) else 0.0
+    span_s = float(records["intended_at"].max()) - zero if len(records) else 0.0
+    width_s = next((width for width in _WIDTHS_S if span_s / width <= _MAX_WINDOWS), _WIDTHS_S[-1])
+    answered = records[records["ok"]]
+    dots = answered.assign(at_s=answered["intended_at"] - zero)[["cell", "at_s", *_METRICS]]
+    percentile_width_s = _percentile_width_s(dots, width_s)
+    is_thin = len(dots) > MAX_DOTS
+    return Timeline(
+        windows=per_window(records, width_s),
+        width_s=float(width_s),
+        span_s=span_s,
+        percentiles=_percentiles(material, records, zero, percentile_width_s),
+        percentile_width_s=float(percentile_width_s),
+        bands=_bands(material, records, zero),
+        dots=_slowest(dots, width_s) if is_thin else dots,
+        dot_name="slowest" if is_thin else "each request",
+    )
+
+
+def _percentile_width_s(dots: pd.DataFrame, narrowest_s: float) -> float:
+    """The narrowest window that usually holds the 72 requests of a p95, else the 6 of a p50.
+
+    A cell must keep at least four windows, or nothing would be left of its course.
+    """
+    if dots.empty:
+        return narrowest_s
+    within = dots["at_s"] - dots.groupby("cell")["at_s"].transform("min")
+    widest_s = float(within.groupby(dots["cell"]).max().median()) / 4
+    candidates = [width for width in _WIDTHS_S if width >= narrowest_s and width <= max(widest_s, narrowest_s)]
+    for needed in (MIN_SAMPLES["p95"], MIN_SAMPLES["p50"]):
+        for width in candidates:
+            if dots.groupby([dots["cell"], within // width]).size().median() >= needed:
+                return width
+    return narrowest_s
+
+
+def _percentiles(material: Material, records: pd.DataFrame, zero: float, width_s: float) -> pd.DataFrame:
+    names = {cell.name: material.label(cell) for cell in material.cells}
+    parts = []
+    for name, part in records.groupby("cell", sort=False):
+        windows = per_window(part, width_s)[[*PERCENTILES, "n"]]
+        at_s = windows.index + float(part["intended_at"].min()) - zero + width_s / 2
+        parts.append(windows.assign(at_s=at_s, cell=names.get(str(name), str(name))))
+        parts.append(pd.DataFrame({"at_s": [at_s[-1]]}))
+    columns = ["cell", "at_s", "n", *PERCENTILES]
+    return pd.concat(parts, ignore_index=True).reindex(columns=columns) if parts else pd.DataFrame(columns=columns)
+
+
+def _slowest(dots: pd.DataFrame, width_s: float) -> pd.DataFrame:
+    return dots.groupby(dots["at_s"] // width_s, sort=True)[["at_s", *_METRICS]].max().reset_index(drop=True)
+
+
+def _bands(material: Material, records: pd.DataFrame, zero: float) -> tuple[Band, ...]:
+    """One band per cell over its measured phases, and darker ones for bursts; one per phase if the run has one cell."""
+    numbers = {cell.name: cell for cell in material.cells}
+    spans = records.groupby(["cell", "phase"])["intended_at"].agg(["min", "max"]).sub(zero).reset_index()
+    spans = spans.sort_values("min", kind="stable", ignore_index=True)
+    following = spans.groupby("cell", sort=False)["min"].shift(-1)
+    spans["max"] = spans["max"].where(following.isna(), following)
+    single = spans["cell"].nunique() == 1
+    bands = []
+    for name, phases in spans.groupby("cell", sort=False):
+        cell = numbers.get(str(name))
+        loud = phases[phases["phase"].isin(_LOUD_PHASES)]
+        measured = phases[~phases["phase"].isin(_QUIET_PHASES)]
+        if single:
+            bands += [_band(row, str(row["phase"]), "") for _, row in measured.iterrows()]
+            continue
+        if len(measured) and cell is not None:
+            whole = {"min": measured["min"].min(), "max": measured["max"].max(), "phase": ""}
+            bands.append(_band(whole, material.label(cell), str(cell.number)))
+        bands += [_band(row, "", "") for _, row in loud.iterrows()]
+    return tuple(sorted(bands, key=lambda band: (band.strong, band.start_s)))
+
+
+def _band(span: "Mapping[str, Any] | pd.Series[Any]", label: str, number: str) -> Band:
+    return Band(float(span["min"]), float(span["max"]), label, number, strong=span["phase"] in _LOUD_PHASES)
+
+
+def limit_lines(material: Material) -> dict[str, list[Limit]]:
+    """Lines for the latency strips: p95 objectives that hold for all traffic, and the SLA on the whole response."""
+    lines: dict[str, list[Limit]] = {"ttft_ms": [], "e2e_ms": []}
+    for metric, limit in p95_limits(material).items():
+        lines[metric].append(Limit(limit, "p95 limit"))
+    sla_s = material.run.get("sla_s")
+    if sla_s and all(limit.value != sla_s * 1000 for limit in lines["e2e_ms"]):
+        lines["e2e_ms"].append(Limit(sla_s * 1000.0, f"SLA {sla_s:g} s"))
+    return lines
+
+
+def p95_limits(material: Material) -> dict[str, float]:
+    """Limits in ms of p95 objectives without a condition or a scope, by metric; the strictest of several."""
+    found: dict[str, float] = {}
+    for objective in material.summary.get("objectives") or []:
+        metric, limit = objective.get("metric"), objective.get("limit")
+        plain = not objective.get("scope") and " where " not in str(objective.get("objective"))
+        if metric in _METRICS and objective.get("stat") == "p95" and limit is not None and plain:
+            found[metric] = min(float(limit), found.get(metric, float("inf")))
+    return found
