@@ -1,0 +1,144 @@
+"""Runs one cell: a Locust process tree, watched through the files it writes."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bedrock.catalog import default_catalog
+from bedrock.clock import now
+from orchestrator.limits import Limits, Spending, StopReason
+from orchestrator.live import CellWatch
+from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
+from orchestrator.processes import ProcessTree, last_lines
+from orchestrator.progress import Progress, Snapshot
+from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
+from scenarios.cells import Cell
+from scenarios.plan import CELL_OVERHEAD_S
+
+#: Exit code of a Locust run that refused its configuration before it sent anything.
+LOCUST_REFUSED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CellEnd:
+    """How a cell ended: its status in `run.json`, the reason, and what stopped the whole run, if anything did."""
+
+    status: str
+    reason: str | None
+    stopped_by: StopReason | None
+    log: str = ""
+
+
+@dataclass(slots=True)
+class CellRunner:
+    """Runs the cells of one suite one after the other and keeps count of what they use up."""
+
+    identity: RunIdentity
+    limits: Limits
+    signals: Signals
+    progress: Progress
+    cells: int
+    planned_s: float
+    clock: Callable[[], float] = time.monotonic
+    _spent: Spending = field(default=Spending(0, 0.0, 0), init=False)
+    _began_s: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._began_s = self.clock()
+
+    def limit_reached(self) -> StopReason | None:
+        """The limit that the cells so far have reached."""
+        return self.limits.reached(self._spent)
+
+    def run(self, cell: Cell, slots: int, number: int) -> CellEnd:
+        """Run one cell to its end. `slots` are the users of Locust, `number` is its place in the suite from 1."""
+        directory = self.identity.directory.cell(cell.cell)
+        console = directory.path / "console.log"
+        watch = CellWatch(directory, default_catalog())
+        spent_before = self._spent
+
+        def look() -> StopReason | None:
+            watch.update()
+            self._spent = _plus(spent_before, watch)
+            self.progress.show(self._snapshot(cell, number, watch))
+            return self.limits.reached(self._spent)
+
+        tree = ProcessTree(
+            locust_command(cell, slots, self.identity),
+            environment=child_environment(os.environ, self.identity.endpoint),
+            folder=PROJECT,
+            console=console,
+        )
+        try:
+            end = Supervisor(self.signals, look, self.clock).watch(tree, _patience(cell))
+        except BaseException:
+            tree.kill()
+            raise
+        tree.reap()
+        self._spent = _plus(spent_before, watch, in_flight=0)
+        # What Locust refuses it says on its console; what went wrong later is in its log.
+        logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
+        return judge(end, last_lines(logs))
+
+    def _snapshot(self, cell: Cell, number: int, watch: CellWatch) -> Snapshot:
+        at, tally = now(), watch.tally
+        schedule_at = watch.schedule_started_at
+        offered = cell.profile().rate_at(at - schedule_at) if cell.is_open and schedule_at is not None else None
+        return Snapshot(
+            cell=cell.cell,
+            cell_number=number,
+            cells=self.cells,
+            phase=watch.phase_at(at),
+            elapsed_s=self.clock() - self._began_s,
+            total_s=self.planned_s,
+            offered_rps=offered,
+            achieved_rps=tally.achieved_rps(at, watch.started_at or at),
+            in_flight=watch.in_flight,
+            ttft_p50_ms=tally.ttft.quantile_ms(0.50),
+            ttft_p95_ms=tally.ttft.quantile_ms(0.95),
+            throttled=tally.throttled,
+            errors=tally.errors,
+            dropped=tally.dropped,
+            cost_usd=self._spent.cost_usd,
+        )
+
+
+def _plus(before: Spending, watch: CellWatch, in_flight: int | None = None) -> Spending:
+    return Spending(
+        requests=before.requests + watch.tally.sent,
+        cost_usd=before.cost_usd + watch.tally.cost_usd,
+        in_flight=watch.in_flight if in_flight is None else in_flight,
+    )
+
+
+def _patience(cell: Cell) -> Patience:
+    planned_s = cell.ramp_s + cell.warmup_s + cell.duration_s + CELL_OVERHEAD_S
+    return Patience(
+        until_end_s=math.ceil(planned_s + cell.drain_timeout_s + OVERTIME_S),
+        for_stop_s=cell.drain_timeout_s + STOP_GRACE_S,
+    )
+
+
+def judge(end: End, log: str) -> CellEnd:
+    """What a cell's end means. `log` is the end of its logs."""
+    if end.stopped_by is not None:
+        why = f"stopped by {end.stopped_by}" + (f"; {end.killed}" if end.killed else "")
+        return CellEnd("interrupted", why, end.stopped_by)
+    if end.killed is not None:
+        stopped_by = StopReason.INTERRUPT if "signal" in end.killed else None
+        return CellEnd("failed", end.killed, stopped_by, log)
+    if end.exit_code == 0:
+        return CellEnd("finished", None, None)
+    said = log.splitlines()[-1] if log else "its log is empty"
+    return CellEnd("failed", f"Locust {_what_happened(end.exit_code or 0)}: {said}", None, log)
+
+
+def _what_happened(exit_code: int) -> str:
+    if exit_code == LOCUST_REFUSED:
+        return "refused its configuration"
+    if exit_code < 0:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"

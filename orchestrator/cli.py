@@ -1,0 +1,259 @@
+"""The command: what was asked for, done, and turned into an exit code."""
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bedrock.clock import now
+from orchestrator.consent import require_consent
+from orchestrator.exit_codes import ExitCode, worst
+from orchestrator.flags import FORMATS, RUN_ONLY, SCENARIO_FLAGS, Flag
+from orchestrator.identity import new_run_id
+from orchestrator.preflight import Preparation, check_surroundings, prepare
+from orchestrator.progress import make_progress
+from orchestrator.results_directory import check_usable
+from orchestrator.run_document import RunStart
+from orchestrator.settings import resolve
+from orchestrator.supervision import Signals
+from orchestrator.tables import plan_document, plan_text, print_all, results_text, settings_table
+from scenarios.loading import Problem, ScenarioError
+from scenarios.model import did_you_mean
+from scenarios.run_directory import RunDirectory, RunDirectoryError
+
+VERBS = ("run", "plan", "report")
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
+
+_EPILOG = """exit codes:
+  0 all objectives met          4 configuration or usage error, nothing sent
+  1 an objective failed         5 inconclusive: no data, too few samples, generator saturated
+  2 interrupted                 6 stopped by a safety limit (cost, requests)
+  3 internal error
+
+Every flag has an environment variable of the same name in capitals (--test-duration is TEST_DURATION).
+A flag wins over the environment, that over the scenario, that over the default; plan shows where values came from.
+"""
+
+
+class UsageError(ValueError):
+    """The command line makes no sense; the text says why."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse ends with code 2, which means interrupted here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}.{self._suggestion(message)}")
+
+    def _suggestion(self, message: str) -> str:
+        kind, _, unknown = message.partition("unrecognized arguments: ")
+        if kind or not unknown.startswith("--"):
+            return ""
+        word = re.split(r"[ =]", unknown, maxsplit=1)[0]
+        return did_you_mean(word, (flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY)))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; its exit code. One clear sentence on stderr for each thing the user can put right."""
+    try:
+        return _dispatch(list(arguments))
+    except (UsageError, ScenarioError, RunDirectoryError) as error:
+        for sentence in _sentences(error):
+            sys.stderr.write(f"error: {sentence}\n")
+        return ExitCode.USAGE_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted before anything was sent\n")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of our stdout has gone: nothing more to tell it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.INTERNAL_ERROR
+    except Exception as error:  # noqa: BLE001 - the last resort: an exit code and a log instead of a bare traceback
+        return _confess(error)
+
+
+def _sentences(error: UsageError | ScenarioError | RunDirectoryError) -> list[str]:
+    if isinstance(error, ScenarioError):
+        return [str(problem) for problem in error.problems]
+    return [f"{error} (see python run_tests.py --help)" if isinstance(error, UsageError) else str(error)]
+
+
+def _confess(error: Exception) -> int:
+    """Report a bug: one sentence for the user, the traceback in a file."""
+    with tempfile.NamedTemporaryFile("w", prefix="run_tests-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"internal error: {type(error).__name__}: {error}\nThe traceback is in {log.name}\n")
+    return ExitCode.INTERNAL_ERROR
+
+
+def _dispatch(arguments: list[str]) -> int:
+    verb = arguments[0] if arguments and arguments[0] in VERBS else None
+    if verb is None and arguments and not arguments[0].startswith("-"):
+        _check_is_scenario(arguments[0])
+    actions: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
+        "run": _run,
+        "plan": _plan,
+        "report": _report,
+    }
+    rest = arguments[1:] if verb else arguments
+    chosen = verb or "run"
+    parser = _report_parser() if chosen == "report" else _run_parser(chosen)
+    namespace = parser.parse_intermixed_args(rest)
+    return actions[chosen](namespace, arguments)
+
+
+def _check_is_scenario(word: str) -> None:
+    """A first word that is neither verb nor file is most likely a mistyped verb."""
+    if _find_scenario(word).exists():
+        return
+    raise UsageError(f"{word!r} is neither a command nor a scenario file.{did_you_mean(word, _known_words())}")
+
+
+def _known_words() -> list[str]:
+    return [*VERBS, *sorted(path.stem for path in SCENARIOS.glob("*.yaml"))]
+
+
+def _find_scenario(word: str) -> Path:
+    """A scenario file by its path, or one of the shipped ones by its name."""
+    shipped = SCENARIOS / f"{word}.yaml"
+    return _from_here(shipped) if not Path(word).exists() and shipped.exists() else Path(word)
+
+
+def _from_here(path: Path) -> Path:
+    """The path as a person in the current directory would write it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _run_parser(verb: str) -> argparse.ArgumentParser:
+    what = "print what a suite would send and cost; send nothing" if verb == "plan" else "run a suite of load tests"
+    parser = _Parser(
+        prog=f"run_tests.py{' plan' if verb == 'plan' else ''}",
+        description=f"{what.capitalize()}. Other commands: plan (send nothing), report DIR (analyse again).",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO.yaml", help="default: the permutation suite")
+    for title, flags in (("what is tested", SCENARIO_FLAGS), ("this run", RUN_ONLY)):
+        group = parser.add_argument_group(title)
+        for flag in flags:
+            _add_flag(group, flag)
+    return parser
+
+
+def _add_flag(group: Any, flag: Flag) -> None:
+    names = [flag.text, flag.short] if flag.short else [flag.text]
+    kind: dict[str, Any] = {"action": "store_true"} if flag.is_switch else {"metavar": flag.metavar}
+    group.add_argument(*names, dest=flag.name, default=None, help=flag.help, **kind)
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_tests.py report",
+        description="Analyse a results directory again and render its report; no network.",
+        epilog="The exit code is that of the verdict.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
+    parser.add_argument("--format", choices=FORMATS, default=os.environ.get("FORMAT") or "text", dest="output_format")
+    return parser
+
+
+def _prepare_all(namespace: argparse.Namespace) -> list[Preparation]:
+    """Every scenario validated and planned, before any is started; ScenarioError with the problems of all."""
+    files = [_find_scenario(word) for word in namespace.scenarios] or [_from_here(DEFAULT_SCENARIO)]
+    prepared: list[Preparation] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            given = vars(namespace) | _own_results_dir(namespace, file, len(files))
+            prepared.append(prepare(resolve(file, given, os.environ)))
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(*dict.fromkeys(problems))
+    return prepared
+
+
+def _own_results_dir(namespace: argparse.Namespace, file: Path, files: int) -> dict[str, str]:
+    """Several scenarios share a `--results-dir` by one folder each; a single one gets it exactly as given."""
+    given = namespace.results_dir or os.environ.get("RESULTS_DIR")
+    return {"results_dir": str(Path(given) / file.stem)} if given and files > 1 else {}
+
+
+def _plan(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    for preparation in _prepare_all(namespace):
+        if preparation.settings.options.output_format == "json":
+            _print_json(plan_document(preparation))
+        else:
+            print_all(sys.stdout, [*plan_text(preparation), settings_table(preparation.settings)])
+    return ExitCode.OK
+
+
+def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
+    prepared = _prepare_all(namespace)
+    if prepared[0].settings.options.dry_run:
+        return _plan(namespace, arguments)
+    for preparation in prepared:
+        check_surroundings(preparation.settings)
+        if preparation.settings.options.results_dir is not None:
+            check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
+    for preparation in prepared:
+        print_all(sys.stderr, plan_text(preparation))
+        require_consent(preparation, sys.stdin, sys.stderr)
+    codes: list[ExitCode] = []
+    with Signals() as signals:
+        for preparation in prepared:
+            codes.append(_run_one(preparation, arguments, signals))
+            if signals.asked_to_stop:
+                break
+    return worst(codes)
+
+
+def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -> ExitCode:
+    # Analysis and reports take a second to import: only a run that starts pays for it.
+    from orchestrator.suite import run_suite  # noqa: PLC0415
+
+    at = now()
+    start = RunStart(new_run_id(preparation.settings.scenario.name, at), tuple(arguments), at)
+    progress = make_progress()
+    try:
+        result = run_suite(preparation, start, progress, signals)
+    finally:
+        progress.close()
+    _print_result(result.directory, result.summary, preparation.settings.options.output_format)
+    return result.exit_code
+
+
+def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    from orchestrator.suite import finish  # noqa: PLC0415
+
+    directory = RunDirectory(namespace.directory)
+    directory.read_run()
+    result = finish(directory)
+    _print_result(directory, result.summary, namespace.output_format)
+    return result.exit_code
+
+
+def _print_result(directory: RunDirectory, summary: dict[str, Any], output_format: str) -> None:
+    if output_format == "json":
+        paths = {
+            "results_dir": directory.path,
+            "report_html": directory.report_html,
+            "summary_json": directory.summary_json,
+            "junit_xml": directory.junit_xml,
+        }
+        _print_json({**summary, "paths": {name: str(path.absolute()) for name, path in paths.items()}})
+        return
+    print_all(sys.stdout, results_text(summary))
+    sys.stdout.write(f"{directory.report_html.absolute()}\n")
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")

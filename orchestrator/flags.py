@@ -1,0 +1,242 @@
+"""The flags of `run` and `plan`: what each sets, its environment variables, how its text is read."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenarios.loading import KeyPath
+from scenarios.model import NO_LIMIT, did_you_mean
+
+FAIL_ON = ("sla", "never")
+FORMATS = ("text", "json")
+DEFAULT_REGION = "us-east-1"
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+#: Cells beside the cross product belong to the dimensions they were written for.
+_INCLUDE: KeyPath = ("matrix", "include")
+
+
+def _text(text: str) -> str:
+    return text.strip()
+
+
+def _items(text: str) -> list[str]:
+    """Items of a comma list."""
+    items = [item.strip() for item in text.split(",")]
+    if not all(items):
+        raise ValueError(f"{text!r} is not a comma list, like a,b,c")
+    return items
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"-?\d+", text.strip()):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_whole(item) for item in _items(text)]
+
+
+def _duration(text: str) -> str:
+    """A duration as a scenario writes it; a bare number is seconds."""
+    return f"{text.strip()}s" if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else text
+
+
+def _cost(text: str) -> float | str:
+    if text.strip().lower() == NO_LIMIT:
+        return NO_LIMIT
+    try:
+        return float(text.strip().lstrip("$"))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an amount in USD: write 2.50, or none for no limit") from None
+
+
+def _switch(text: str) -> bool:
+    value = text.strip().lower()
+    if value not in (*_TRUE, *_FALSE):
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return value in _TRUE
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _choice(options: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        value = text.strip()
+        if value not in options:
+            raise ValueError(f"{value!r} is not one of {', '.join(options)}.{did_you_mean(value, options)}")
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. `path` is the scenario value it sets, empty for a setting of the run alone.
+
+    `displaces` are scenario values that lose their meaning by it; `*` in a path is every item of a list.
+    """
+
+    text: str
+    parse: Callable[[str], Any]
+    help: str
+    metavar: str | None = None
+    path: KeyPath = ()
+    displaces: tuple[KeyPath, ...] = ()
+    more_env_vars: tuple[str, ...] = ()
+    default: Any = None
+    short: str | None = None
+    option: str | None = None
+    in_listing: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name of the value in Python: `--user-counts` is `user_counts`."""
+        return self.option or self.text.removeprefix("--").replace("-", "_")
+
+    @property
+    def env_vars(self) -> tuple[str, ...]:
+        """Environment variables that set it, the first one that is set wins."""
+        return (self.text.removeprefix("--").replace("-", "_").upper(), *self.more_env_vars)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.metavar is None
+
+
+SCENARIO_FLAGS = (
+    Flag("--target", _text, "emulator (costs nothing) or aws", "NAME", ("target",)),
+    Flag("--transport", _text, "how calls are made", "NAME", ("transport",)),
+    Flag("--api", _text, "Bedrock operation", "NAME", ("api",)),
+    Flag(
+        "--model-id",
+        _items,
+        "base model ids, a comma list makes a dimension; one model for all traffic",
+        "ID,...",
+        ("matrix", "models"),
+        (("model_id",), ("routing",), ("traffic",), _INCLUDE),
+        ("BASE_MODEL_ID",),
+    ),
+    Flag(
+        "--routing",
+        _text,
+        "the MangaAssist mix with its routes: reference, current, nova or a file",
+        "NAME",
+        ("routing",),
+        (("model_id",), ("matrix", "models"), ("traffic",), _INCLUDE),
+    ),
+    Flag(
+        "--region-prefixes",
+        _items,
+        "inference profile prefixes; none is the base model id",
+        "P,...",
+        ("matrix", "region_prefixes"),
+        (_INCLUDE,),
+    ),
+    Flag(
+        "--service-tiers",
+        _items,
+        "service tiers to ask for",
+        "TIER,...",
+        ("matrix", "service_tiers"),
+        (_INCLUDE,),
+    ),
+    Flag(
+        "--prompt-sizes",
+        _items,
+        "small, medium, large; mixed for the mix's own",
+        "SIZE,...",
+        ("matrix", "prompt_sizes"),
+        (_INCLUDE,),
+    ),
+    Flag(
+        "--user-counts",
+        _counts,
+        "numbers of users: closed loop",
+        "N,...",
+        ("matrix", "user_counts"),
+        (("matrix", "rates"), ("load", "rate"), ("load", "users"), ("load", "model"), _INCLUDE),
+    ),
+    Flag(
+        "--rates",
+        _items,
+        "arrival rates, like 5/s,10/s: open loop",
+        "R/s,...",
+        ("matrix", "rates"),
+        (("matrix", "user_counts"), ("load", "rate"), ("load", "users"), ("load", "model"), _INCLUDE),
+    ),
+    Flag(
+        "--patterns",
+        _items,
+        "shapes of the rate over the duration",
+        "NAME,...",
+        ("matrix", "patterns"),
+        (("load", "pattern"), _INCLUDE),
+    ),
+    Flag(
+        "--test-duration",
+        _duration,
+        "measured time per cell, like 1m; a bare number is seconds",
+        "TIME",
+        ("load", "duration"),
+        ((*_INCLUDE, "*", "duration"),),
+    ),
+    Flag("--warmup", _text, "unmeasured time before it", "TIME", ("load", "warmup"), ((*_INCLUDE, "*", "warmup"),)),
+    Flag("--spawn-rate", _text, "users started a second", "N", ("load", "spawn_rate")),
+    Flag(
+        "--max-tokens",
+        _whole,
+        "most output tokens of an answer",
+        "N",
+        ("max_tokens",),
+        ((*_INCLUDE, "*", "max_tokens"),),
+    ),
+    Flag("--prompts-file", _text, "prompt library instead of prompts.json", "FILE", ("prompts_file",)),
+    Flag("--processes", _whole, "Locust processes per cell", "N", ("processes",)),
+    Flag("--seed", _whole, "seed of arrivals, messages and the emulator", "N", ("seed",)),
+    Flag("--max-cost-usd", _cost, "stop at this cost; none for no limit", "USD", ("budget", "max_cost_usd")),
+    Flag("--max-requests", _whole, "stop after so many requests", "N", ("budget", "max_requests")),
+)
+
+RUN_ONLY = (
+    Flag("--endpoint-url", _text, "load this endpoint; no emulator is started", "URL"),
+    Flag(
+        "--region",
+        _text,
+        "AWS region",
+        "NAME",
+        more_env_vars=("AWS_REGION", "AWS_DEFAULT_REGION"),
+        default=DEFAULT_REGION,
+    ),
+    Flag("--results-dir", _path, "where everything is written; default test_results/<time>-<scenario>", "DIR"),
+    Flag("--include-failures", _switch, "count failed requests in latency statistics too", default=False),
+    Flag("--fail-on", _choice(FAIL_ON), "sla: exit 1 when an objective fails; never: exit 0", "WHAT", default="sla"),
+    Flag("--force", _switch, "replace the results that are in --results-dir", default=False, in_listing=False),
+    Flag("--dry-run", _switch, "print the plan and send nothing, like plan", default=False, in_listing=False),
+    Flag(
+        "--format",
+        _choice(FORMATS),
+        "text or json on stdout",
+        "FORMAT",
+        default="text",
+        option="output_format",
+        in_listing=False,
+    ),
+    Flag(
+        "--yes",
+        _switch,
+        "do not ask before paid traffic",
+        default=False,
+        short="-y",
+        option="assume_yes",
+        in_listing=False,
+    ),
+)

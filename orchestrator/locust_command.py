@@ -1,0 +1,110 @@
+"""The command line and the environment of one cell's Locust run."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedrock.endpoint import Endpoint
+from scenarios.cells import Cell
+from scenarios.model import MANGAASSIST, NO_PREFIX, format_range_s, format_rps, format_seconds, format_window
+from scenarios.run_directory import RunDirectory
+
+PROJECT = Path(__file__).parent.parent
+LOCUSTFILES = PROJECT / "locustfiles"
+
+#: Credentials that sign requests to a loopback endpoint, where no real ones belong.
+PLACEHOLDER_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "loadtest", "AWS_SECRET_ACCESS_KEY": "loadtest"}
+
+#: What would lead the SDK to real credentials, or requests away from loopback.
+_AWS_ENVIRONMENT = (
+    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """What all cells of a run have in common."""
+
+    run_id: str
+    directory: RunDirectory
+    endpoint: Endpoint
+    target: str
+    transport: str
+    prompts_file: Path
+    seed: int
+    processes: int
+    include_failures: bool
+
+
+def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
+    """Arguments of `python -m locust` for one cell; `slots` are the users of a closed loop.
+
+    Every option is given, also where it is the default: an environment variable must not change a cell.
+    """
+    results = identity.directory.path.absolute()
+    locustfile = "mangaassist.py" if cell.traffic == MANGAASSIST else "single_prompt.py"
+    spawn_rate = float(slots) if cell.is_open else cell.spawn_rate_rps
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILES / locustfile), "--headless", "--only-summary"]
+    command += ["-u", str(slots), "-r", f"{spawn_rate:g}", "--exit-code-on-error", "0"]
+    command += ["--csv", str(results / f"test_{cell.cell}"), "--html", str(results / f"test_{cell.cell}_report.html")]
+    command += ["--logfile", str(identity.directory.cell(cell.cell).log.absolute())]
+    if identity.processes != 1:
+        command += ["--processes", str(identity.processes)]
+    options = _call_options(cell, identity) | _load_options(cell) | _run_options(cell, identity)
+    command += [f"{option}={value}" for option, value in options.items() if value is not None]
+    return command + (["--include-failures"] if identity.include_failures else [])
+
+
+def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
+    return {
+        "--model-id": cell.model_id,
+        "--routing": cell.routing,
+        "--region-prefix": cell.region_prefix or NO_PREFIX,
+        "--service-tier": cell.service_tier,
+        "--prompt-size": cell.prompt_size,
+        "--prompts-file": str(identity.prompts_file.absolute()),
+        "--max-tokens": str(cell.max_tokens),
+        "--api": cell.api,
+        "--transport": identity.transport,
+        "--target": identity.target,
+        "--endpoint-url": identity.endpoint.url or "",
+        "--region": identity.endpoint.region,
+    }
+
+
+def _load_options(cell: Cell) -> dict[str, str | None]:
+    return {
+        "--rate": "" if cell.rate_rps is None else format_rps(cell.rate_rps),
+        "--pattern": cell.pattern,
+        "--arrival-process": cell.process,
+        "--spike-factor": f"{cell.spike_factor:g}",
+        "--spike-window": format_window(cell.spike_window),
+        "--test-duration": format_seconds(cell.duration_s),
+        "--warmup": format_seconds(cell.warmup_s),
+        "--think-time": format_range_s(cell.think_time_s),
+        "--max-lag": format_seconds(cell.max_lag_s),
+        "--drain-timeout": format_seconds(cell.drain_timeout_s),
+    }
+
+
+def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
+    return {
+        "--seed": str(identity.seed),
+        "--results-dir": str(identity.directory.path.absolute()),
+        "--cell": cell.cell,
+        "--run-id": identity.run_id,
+    }
+
+
+def child_environment(environ: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
+    """The environment of a Locust process: no LOCUST_ settings of the user's; on loopback no real credentials."""
+    kept = {
+        name: value for name, value in environ.items() if not name.startswith("LOCUST_") and name != "INCLUDE_FAILURES"
+    }
+    kept["PYTHONUNBUFFERED"] = "1"
+    if not endpoint.is_loopback:
+        return kept
+    kept = {name: value for name, value in kept.items() if name not in _AWS_ENVIRONMENT}
+    return kept | PLACEHOLDER_CREDENTIALS | {"AWS_EC2_METADATA_DISABLED": "true"}

@@ -1,0 +1,96 @@
+"""One Locust process tree: started in a session of its own, stopped gently first and for certain later."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+#: How long workers may take to follow their master out before they are killed.
+LINGER_S = 3.0
+
+
+class ProcessTree:
+    """A child process and everything it starts.
+
+    It gets a session of its own, so that Ctrl-C on the terminal reaches only the orchestrator, which decides what
+    the children are told; and so that the whole tree can be killed by its process group.
+    """
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, console: Path) -> None:
+        console.parent.mkdir(parents=True, exist_ok=True)
+        with console.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - arguments are this program's own
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=dict(environment),
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, and no thread of ours holds a lock
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id of the leader, which is also the id of the process group."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Exit code of the leader, None while it runs."""
+        return self._process.poll()
+
+    def interrupt(self) -> None:
+        """SIGINT to the leader: Locust stops arrivals, drains and writes everything."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group; then reap the leader."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def reap(self) -> None:
+        """After the leader has ended: wait a moment for its workers, then kill those that linger.
+
+        A Locust master may leave workers behind that would take a minute to notice.
+        """
+        deadline = time.monotonic() + LINGER_S
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(self.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+        self.kill()
+
+
+def _end_with_parent() -> None:
+    """In the child, before it becomes Locust: ask Linux for SIGINT if the orchestrator is killed.
+
+    Without it a `kill -9` of the orchestrator would leave a load generator running that nobody watches.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def last_lines(paths: Sequence[Path], count: int = 8) -> str:
+    """The last lines of the first of these logs that has any, as one text; empty if none has."""
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                lines = deque((line.rstrip() for line in file if line.strip()), maxlen=count)
+        except OSError:
+            continue
+        if lines:
+            return "\n".join(lines)
+    return ""

@@ -1,0 +1,74 @@
+"""Where results go: a directory of one's own, never on top of other results unless asked to."""
+
+import os
+import shutil
+from pathlib import Path
+
+from orchestrator.identity import time_stamp
+from scenarios.run_directory import RunDirectory, RunDirectoryError
+
+DEFAULT_PARENT = Path("test_results")
+LATEST = "latest"
+
+#: What a run writes, and `--force` therefore may delete.
+_FOLDERS = ("cells", "charts", "emulator")
+_FILES = (
+    "run.json", "effective.yaml", "summary.json", "summary.md", "report.html", "junit.xml", "requests.parquet",
+    "token_data.jsonl", "internal_error.log", "consolidated_results_*.csv", "test_*_stats.csv",
+    "test_*_stats_history.csv", "test_*_failures.csv", "test_*_exceptions.csv", "test_*_report.html",
+)  # fmt: skip
+
+
+def check_usable(given: Path, *, force: bool) -> None:
+    """RunDirectoryError if the directory of `--results-dir` cannot take the results of a new run."""
+    if given.exists() and not given.is_dir():
+        raise RunDirectoryError(f"{given} is not a directory")
+    if (given / "run.json").exists() and not force:
+        raise RunDirectoryError(
+            f"{given} already holds results: choose another directory, or replace them with --force"
+        )
+    parent = next(folder for folder in (given, *given.absolute().parents) if folder.exists())
+    if not os.access(parent, os.W_OK):
+        raise RunDirectoryError(f"{given} cannot be written: no permission in {parent}")
+
+
+def open_directory(given: Path | None, scenario: str, started_at: float) -> RunDirectory:
+    """The directory of a new run, created and without older results; `given` is used exactly as it is."""
+    if given is not None:
+        _clear(given)
+        given.mkdir(parents=True, exist_ok=True)
+        return RunDirectory(given)
+    path = _unused(DEFAULT_PARENT / f"{time_stamp(started_at)}-{scenario}")
+    _point_latest_at(path)
+    return RunDirectory(path)
+
+
+def _unused(path: Path) -> Path:
+    """The path, or the path with a number behind it; created, so that no other run takes it."""
+    number, candidate = 1, path
+    while True:
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        else:
+            return candidate
+
+
+def _point_latest_at(path: Path) -> None:
+    """Let `latest` beside the directory point to it, in one step."""
+    link, temporary = path.parent / LATEST, path.parent / f".{LATEST}.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(path.name, target_is_directory=True)
+    temporary.replace(link)
+
+
+def _clear(directory: Path) -> None:
+    """Delete what an earlier run wrote there, and nothing else."""
+    for name in _FOLDERS:
+        if (directory / name).is_dir():
+            shutil.rmtree(directory / name)
+    for pattern in _FILES:
+        for path in directory.glob(pattern):
+            path.unlink()

@@ -1,0 +1,157 @@
+"""Runs a suite: the emulator around it, one cell after the other, analysis and reports at the end, always."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from analysis.summary import analyse, write_summary
+from bedrock.clock import now
+from bedrock.endpoint import Endpoint
+from emulator.process import EmulatorError, EmulatorProcess
+from orchestrator.cell_run import CellRunner
+from orchestrator.exit_codes import ExitCode
+from orchestrator.limits import Limits, StopReason
+from orchestrator.locust_command import RunIdentity
+from orchestrator.preflight import Preparation
+from orchestrator.progress import Progress
+from orchestrator.results_directory import open_directory
+from orchestrator.run_document import RunDocument, RunStart
+from orchestrator.settings import Settings, cost_limit_usd
+from orchestrator.supervision import Signals
+from reports.render import write_reports
+from scenarios.run_directory import RunDirectory, write_json, write_text
+
+#: Traceback of a bug that ended a run.
+ERROR_LOG = "internal_error.log"
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """What a suite left behind."""
+
+    exit_code: ExitCode
+    directory: RunDirectory
+    summary: dict[str, Any]
+
+
+def run_suite(preparation: Preparation, start: RunStart, progress: Progress, signals: Signals) -> SuiteResult:
+    """Run all cells and write everything; also after an interruption, a limit, or a bug in here."""
+    settings = preparation.settings
+    directory = open_directory(settings.options.results_dir, settings.scenario.name, start.started_at)
+    write_text(directory.effective_yaml, settings.effective_yaml())
+    document = RunDocument(directory, settings, preparation.cells, start)
+    suite = _Suite(preparation, directory, document, start.run_id, progress, signals)
+    try:
+        stopped_by = suite.send_load()
+        document.end(now(), stopped_by)
+        progress.note("Analysing and writing the report ...")
+        result = finish(directory)
+        document.finish(result.exit_code)
+    except BaseException:
+        write_text(directory.path / ERROR_LOG, traceback.format_exc())
+        _rescue(directory, document)
+        raise
+    return result
+
+
+def finish(directory: RunDirectory) -> SuiteResult:
+    """Analyse a results directory and write its summary and reports."""
+    analysis = analyse(directory.path)
+    write_summary(directory.path, analysis)
+    write_reports(directory.path, analysis)
+    return SuiteResult(ExitCode(analysis.summary["verdict"]["exit_code"]), directory, analysis.summary)
+
+
+def _rescue(directory: RunDirectory, document: RunDocument) -> None:
+    """After a bug: mark the run as ended by it, and write what can still be written of its results."""
+    document.fail(now())
+    finish(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    """A suite with everything it needs to send its load."""
+
+    preparation: Preparation
+    directory: RunDirectory
+    document: RunDocument
+    run_id: str
+    progress: Progress
+    signals: Signals
+
+    def send_load(self) -> StopReason | None:
+        """Run all cells; what stopped them before their end, if anything did."""
+        scenario = self.preparation.settings.scenario
+        with _endpoint(self.preparation.settings, self.directory) as endpoint:
+            self.document.set_endpoint(endpoint.url)
+            runner = CellRunner(
+                identity=self._identity(endpoint),
+                limits=Limits(cost_limit_usd(scenario), scenario.budget.max_requests),
+                signals=self.signals,
+                progress=self.progress,
+                cells=len(self.preparation.plan.cells),
+                planned_s=self.preparation.plan.duration_s,
+            )
+            return self._run_cells(runner)
+
+    def _run_cells(self, runner: CellRunner) -> StopReason | None:
+        for number, planned in enumerate(self.preparation.plan.cells, start=1):
+            stop = StopReason.INTERRUPT if self.signals.asked_to_stop else runner.limit_reached()
+            if stop is not None:
+                return stop
+            name = planned.cell.cell
+            self.document.set_status(name, "running")
+            end = runner.run(planned.cell, self.preparation.slots(planned.cell), number)
+            self.document.set_status(name, end.status, end.reason)
+            if end.status != "finished":
+                log = f"\n{end.log}" if end.log else ""
+                self.progress.note(f"Cell {name} {end.status}: {end.reason}{log}")
+            if end.stopped_by is not None:
+                return end.stopped_by
+        return None
+
+    def _identity(self, endpoint: Endpoint) -> RunIdentity:
+        settings = self.preparation.settings
+        return RunIdentity(
+            run_id=self.run_id,
+            directory=self.directory,
+            endpoint=endpoint,
+            target=settings.scenario.target,
+            transport=settings.scenario.transport,
+            prompts_file=self.preparation.prompts_file,
+            seed=settings.scenario.seed,
+            processes=settings.scenario.processes,
+            include_failures=settings.options.include_failures,
+        )
+
+
+@contextmanager
+def _endpoint(settings: Settings, directory: RunDirectory) -> Iterator[Endpoint]:
+    """Where calls go: the given endpoint, AWS, or an emulator that lives as long as this context."""
+    if not settings.starts_emulator:
+        yield settings.endpoint
+        return
+    config = settings.scenario.emulator
+    write_text(directory.emulator / "config.yaml", yaml.safe_dump(config or {}, sort_keys=False, allow_unicode=True))
+    with EmulatorProcess(
+        config=config,
+        seed=settings.scenario.seed,
+        truth_log=directory.truth_log,
+        log=directory.emulator / "emulator.log",
+    ) as emulator:
+        try:
+            yield Endpoint(settings.options.region, emulator.url)
+        finally:
+            _keep_stats(emulator, directory)
+
+
+def _keep_stats(emulator: EmulatorProcess, directory: RunDirectory) -> None:
+    """Keep the emulator's own totals beside its truth log; one that has died has none left to tell."""
+    try:
+        write_json(directory.emulator / "stats.json", emulator.stats())
+    except EmulatorError as error:
+        write_text(directory.emulator / "stats.error.txt", f"The emulator did not answer: {error}\n")

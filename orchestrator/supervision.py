@@ -1,0 +1,119 @@
+"""Seeing one process tree to its end: on time, on request, or by force."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+from orchestrator.limits import StopReason
+
+#: How often a running cell is looked at.
+POLL_INTERVAL_S = 0.2
+
+#: Seconds beyond its drain timeout that a stopped cell may take to write its files.
+STOP_GRACE_S = 15.0
+
+#: Seconds beyond everything planned after which a cell counts as hanging.
+OVERTIME_S = 60.0
+
+
+class Child(Protocol):
+    """What supervision needs of a process tree."""
+
+    def poll(self) -> int | None:
+        """Exit code, None while it runs."""
+
+    def interrupt(self) -> None:
+        """Ask it to end in order."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+class Signals:
+    """Counts SIGINT and SIGTERM while it is entered: the first asks for an orderly end, the second for one now."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether at least one signal came."""
+        return self.count > 0
+
+    @property
+    def asked_to_abort(self) -> bool:
+        """Whether a second one came."""
+        return self.count > 1
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a cell's processes ended; `killed` says why they had to be, None if they went by themselves."""
+
+    exit_code: int | None
+    stopped_by: StopReason | None
+    killed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait: until the planned end (with drain) is surely over, and for an orderly stop."""
+
+    until_end_s: float
+    for_stop_s: float
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Watches a child until it has ended. `look` reads what is new and says which limit was reached, if any."""
+
+    signals: Signals
+    look: Callable[[], StopReason | None]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _stopped_by: StopReason | None = field(default=None, init=False)
+    _deadline_s: float = field(default=0.0, init=False)
+
+    def watch(self, child: Child, patience: Patience) -> End:
+        """Wait for the end; stop the child on a signal or a limit, kill it if it does not follow."""
+        self._deadline_s = self.clock() + patience.until_end_s
+        while (exit_code := child.poll()) is None:
+            limit = self.look()
+            reason = StopReason.INTERRUPT if self.signals.asked_to_stop else limit
+            if reason is not None and self._stopped_by is None:
+                self._stopped_by = reason
+                self._deadline_s = self.clock() + patience.for_stop_s
+                child.interrupt()
+            why = self._why_kill()
+            if why is not None:
+                child.kill()
+                self.look()
+                return End(child.poll(), self._stopped_by, why)
+            self.sleep(POLL_INTERVAL_S)
+        self.look()
+        return End(exit_code, self._stopped_by, None)
+
+    def _why_kill(self) -> str | None:
+        if self.signals.asked_to_abort:
+            return "aborted by a second signal"
+        if self.clock() < self._deadline_s:
+            return None
+        return "did not end after it was stopped" if self._stopped_by else "did not end on time"

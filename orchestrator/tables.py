@@ -1,0 +1,259 @@
+"""Plan and results as people read them: tables on a terminal, the same without borders in a pipe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.preflight import Preparation
+from orchestrator.settings import Settings
+from scenarios.cells import Cell
+from scenarios.plan import CellPlan, CostRange, Plan
+from scenarios.units import format_duration, format_rate
+
+#: Width of tables where the output is no terminal: nothing is cut off.
+_PIPE_WIDTH = 200
+
+_VERDICT_STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
+MISSING = "—"
+
+
+def print_all(stream: TextIO, renderables: Iterable[Any]) -> None:
+    """Print one after the other: with colours on a terminal, elsewhere as plain lines that are never cut off.
+
+    Text is never read as markup.
+    """
+    if stream.isatty():
+        _print(Console(file=stream, highlight=False), renderables)
+        return
+    plain = StringIO()
+    _print(Console(file=plain, highlight=False, width=_PIPE_WIDTH, color_system=None), renderables)
+    stream.write("".join(f"{line.rstrip()}\n" for line in plain.getvalue().splitlines()))
+    stream.flush()
+
+
+def _print(console: Console, renderables: Iterable[Any]) -> None:
+    for renderable in renderables:
+        console.print(Text(renderable) if isinstance(renderable, str) else renderable)
+
+
+def _table(title: str, columns: Sequence[str], left: int = 1) -> Table:
+    """A table whose first `left` columns are text and the others numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", no_wrap=index == 0)
+    return table
+
+
+def plan_text(preparation: Preparation) -> list[Any]:
+    """The plan: what is sent where, the cells, what is skipped, the quotas."""
+    settings, plan = preparation.settings, preparation.plan
+    lines: list[Any] = [_headline(settings), _cells_table(plan)]
+    lines += [f"Skipped: {cell.cell}: {cell.reason}" for cell in plan.skipped]
+    lines += [_quota_sentence(plan, index) for index in range(len(plan.quotas))]
+    lines.append(
+        f"In all about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
+        f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)}, {_cost_range(plan.cost)}"
+    )
+    if not settings.is_paid:
+        lines.append("The target is an emulator: nothing is billed; costs are what AWS would charge.")
+    return [*lines, *_limit_warnings(preparation)]
+
+
+def settings_table(settings: Settings) -> Table:
+    """Every value in force and where it came from."""
+    table = _table("Settings", ("setting", "value", "from"), left=3)
+    for row in settings.listing():
+        table.add_row(row.name, Text(row.value, overflow="fold"), row.source)
+    return table
+
+
+def _headline(settings: Settings) -> str:
+    scenario = settings.scenario
+    where = settings.options.endpoint_url or (
+        f"AWS {settings.options.region}" if scenario.target == "aws" else "an emulator of its own"
+    )
+    about = f": {' '.join(scenario.description.split())}" if scenario.description else ""
+    how = f"{scenario.api} over {scenario.transport} · seed {scenario.seed}"
+    return f"Scenario {scenario.name}{about}\nTarget {where} · {how}"
+
+
+def _cells_table(plan: Plan) -> Table:
+    table = _table(
+        "Plan",
+        ("cell", "load", "requests", "tokens in", "tokens out", "in flight", "slots", "time", "cost USD"),
+        left=2,
+    )
+    for planned in plan.cells:
+        table.add_row(
+            planned.cell.cell,
+            load_text(planned.cell),
+            _count(planned.requests),
+            _count(planned.input_tokens),
+            _count(planned.output_tokens),
+            f"{planned.peak_in_flight:.1f}",
+            str(planned.slots) if planned.cell.is_open else MISSING,
+            format_duration(round(planned.duration_s)),
+            _cost(planned.cost),
+        )
+    return table
+
+
+def load_text(cell: Cell) -> str:
+    """`5/s poisson spike, 20s` or `30 users, 1m`."""
+    time = format_duration(cell.duration_s)
+    if cell.rate_rps is None:
+        return f"{cell.users} users, {time}"
+    return f"{format_rate(cell.rate_rps)} {cell.process} {cell.pattern}, {time}"
+
+
+def _quota_sentence(plan: Plan, index: int) -> str:
+    use = plan.quotas[index]
+    asked = (
+        f"{_count(use.requests_per_minute)} requests and {_count(use.tokens_per_minute)} tokens in the busiest minute"
+    )
+    quota = f"{_limit(use.rpm_quota)} and {_limit(use.tpm_quota)}"
+    end = "; expect throttling on AWS" if use.exceeds else ""
+    return f"Quota: {use.model_id}: {asked} ({use.cell}); default account quota {quota}{end}"
+
+
+def _limit_warnings(preparation: Preparation) -> list[str]:
+    budget, plan = preparation.settings.scenario.budget, preparation.plan
+    warnings = []
+    if budget.max_requests is not None and plan.requests > budget.max_requests:
+        warnings.append(f"The limit of {budget.max_requests} requests will end this suite early.")
+    limit = budget.max_cost_usd
+    if isinstance(limit, float) and plan.cost is not None and plan.cost.expected_usd > limit:
+        warnings.append(f"The limit of ${limit:g} will end this suite early.")
+    return warnings
+
+
+def results_text(summary: Mapping[str, Any]) -> list[Any]:
+    """Results by cell, the objectives, the verdict and its reasons."""
+    lines: list[Any] = [_results_table(summary), ""]
+    if summary["objectives"]:
+        lines += [_objectives_table(summary), ""]
+    verdict = summary["verdict"]
+    lines.append(Text(f"Verdict: {verdict['status']}", style=_VERDICT_STYLES.get(verdict["status"], "")))
+    lines += [f"  {reason}" for reason in verdict["reasons"]]
+    return lines
+
+
+def _results_table(summary: Mapping[str, Any]) -> Table:
+    table = _table(
+        "Results",
+        ("cell", "n", "TTFT p50", "p95", "e2e p50", "p95 ms", "throttled", "in 3 s", "cost USD", "status"),
+    )
+    for cell in summary["cells"]:
+        table.add_row(cell["cell"], *_metric_columns(cell["metrics"]), str(cell.get("status") or MISSING))
+    table.add_section()
+    table.add_row("all", *_metric_columns(summary["total"]["metrics"]), "")
+    return table
+
+
+def _metric_columns(metrics: Mapping[str, Any] | None) -> list[str]:
+    if metrics is None:
+        return [MISSING] * 8
+    latencies = [_ms((metrics.get(name) or {}).get(stat)) for name in ("ttft_ms", "e2e_ms") for stat in ("p50", "p95")]
+    return [
+        _count(metrics.get("requests")),
+        *latencies,
+        _percent(metrics.get("throttle_rate")),
+        _percent(metrics.get("sla_compliance")),
+        MISSING if metrics.get("cost_usd") is None else f"{metrics['cost_usd']:.4f}",
+    ]
+
+
+def _objectives_table(summary: Mapping[str, Any]) -> Table:
+    table = _table("Objectives", ("objective", "status", "observed", "n"), left=2)
+    for result in summary["objectives"]:
+        observed = result["observed"]
+        shown = MISSING if observed is None else f"{observed:.4g}"
+        table.add_row(result["objective"], result["status"], shown, str(result["n"]))
+    return table
+
+
+def _count(value: float | None) -> str:
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def _limit(value: int | None) -> str:
+    return "no limit" if value is None else f"{value:,}"
+
+
+def _ms(value: float | None) -> str:
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return MISSING if value is None else f"{value * 100:.1f} %"
+
+
+def _cost(cost: CostRange | None) -> str:
+    return MISSING if cost is None else f"{cost.expected_usd:.4f}"
+
+
+def _cost_range(cost: CostRange | None) -> str:
+    if cost is None:
+        return "cost unknown: a model has no price in this tier"
+    return (
+        f"${cost.expected_usd:.4f} (${cost.low_usd:.4f} with short answers, "
+        f"${cost.high_usd:.2f} if every answer were max_tokens long)"
+    )
+
+
+def plan_document(preparation: Preparation) -> dict[str, Any]:
+    """The plan as one JSON document."""
+    plan = preparation.plan
+    return {
+        "schema_version": 1,
+        "scenario": preparation.settings.scenario.name,
+        "settings": [
+            {"name": row.name, "value": row.value, "from": row.source} for row in preparation.settings.listing()
+        ],
+        "cells": [_planned_cell(planned) for planned in plan.cells],
+        "skipped": [{"cell": cell.cell, "reason": cell.reason} for cell in plan.skipped],
+        "total": {
+            "cells": len(plan.cells),
+            "requests": plan.requests,
+            "input_tokens": plan.input_tokens,
+            "output_tokens": plan.output_tokens,
+            "peak_in_flight": plan.peak_in_flight,
+            "duration_s": plan.duration_s,
+            "cost_usd": _cost_document(plan.cost),
+        },
+        "quotas": [
+            {
+                "model_id": use.model_id,
+                "cell": use.cell,
+                "requests_per_minute": use.requests_per_minute,
+                "rpm_quota": use.rpm_quota,
+                "tokens_per_minute": use.tokens_per_minute,
+                "tpm_quota": use.tpm_quota,
+                "exceeds": use.exceeds,
+            }
+            for use in plan.quotas
+        ],
+    }
+
+
+def _planned_cell(planned: CellPlan) -> dict[str, Any]:
+    return planned.cell.to_dict() | {
+        "requests": planned.requests,
+        "input_tokens": planned.input_tokens,
+        "output_tokens": planned.output_tokens,
+        "peak_in_flight": planned.peak_in_flight,
+        "slots": planned.slots,
+        "planned_duration_s": planned.duration_s,
+        "cost_usd": _cost_document(planned.cost),
+    }
+
+
+def _cost_document(cost: CostRange | None) -> dict[str, float] | None:
+    if cost is None:
+        return None
+    return {"low": cost.low_usd, "expected": cost.expected_usd, "high": cost.high_usd}

@@ -1,0 +1,147 @@
+"""What the fields of a scenario say together: contradictions, missing halves, unknown models."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from bedrock.catalog import Catalog, UnknownModelError, default_catalog, split_model_id
+from scenarios.model import MANGAASSIST, SINGLE_PROMPT, ExtraCell, Scenario
+
+#: Where a value stands in the scenario, and what is wrong with it.
+Finding = tuple[tuple[str | int, ...], str]
+
+T = TypeVar("T")
+
+
+def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partial: bool = False) -> list[Finding]:
+    """All contradictions of a scenario whose fields are valid one by one; models are looked up in the catalogue.
+
+    `is_partial`: values that were not valid have been left out, so nothing is said about what is missing.
+    """
+    known = catalog or default_catalog()
+    return [
+        *([] if is_partial else _check_presence(scenario)),
+        *_check_load(scenario),
+        *_check_traffic(scenario),
+        *_check_models(scenario, known),
+        *_check_repetitions(scenario),
+    ]
+
+
+def _check_presence(scenario: Scenario) -> Iterator[Finding]:
+    load, matrix = scenario.load, scenario.matrix
+    if not (load.rate_rps or load.users or matrix.rates_rps or matrix.user_counts):
+        yield ("load",), "say how much: rate (open loop) or users (closed loop), here or as matrix dimension"
+    if not scenario.routing and not scenario.model_ids:
+        yield (), "say what is called: model_id (one model), matrix.models (several) or routing (the mix)"
+
+
+def _check_load(scenario: Scenario) -> Iterator[Finding]:
+    load, matrix = scenario.load, scenario.matrix
+    given = {
+        "load.rate": load.rate_rps,
+        "load.users": load.users,
+        "matrix.rates": matrix.rates_rps,
+        "matrix.user_counts": matrix.user_counts,
+    }
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        yield (
+            tuple(names[-1].split(".")),
+            f"{' and '.join(names)} exclude each other; give one of them",
+        )
+        return
+    is_open = bool(load.rate_rps or matrix.rates_rps)
+    model = "open" if is_open else "closed"
+    if names and load.model not in (None, model):
+        yield ("load", "model"), f"{load.model} does not fit {names[0]}, which makes the load {model}"
+    if names and not is_open:
+        yield from _check_closed_patterns(scenario)
+    for index, extra in enumerate(matrix.include):
+        yield from _check_extra_load(("matrix", "include", index), extra, is_open, scenario)
+
+
+def _check_closed_patterns(scenario: Scenario) -> Iterator[Finding]:
+    patterns = scenario.matrix.patterns or (scenario.load.pattern,)
+    path = ("matrix", "patterns") if scenario.matrix.patterns else ("load", "pattern")
+    for pattern in patterns:
+        if pattern != "sustained":
+            yield path, f"{pattern} needs the open loop: give a rate instead of users"
+
+
+def _check_extra_load(
+    path: tuple[str | int, ...], extra: ExtraCell, is_open: bool, scenario: Scenario
+) -> Iterator[Finding]:
+    if extra.users and extra.rate_rps:
+        yield path, "users and rate exclude each other; give one of them"
+    is_open = bool(extra.rate_rps) or (is_open and not extra.users)
+    pattern = extra.pattern or (scenario.matrix.patterns or (scenario.load.pattern,))[0]
+    if not is_open and pattern != "sustained":
+        yield path, f"{pattern} needs the open loop: give a rate instead of users"
+
+
+def _check_traffic(scenario: Scenario) -> Iterator[Finding]:
+    models = scenario.model_ids
+    if scenario.model_id and scenario.matrix.models:
+        yield ("matrix", "models"), "model_id is given as well; give one of them"
+    if scenario.routing and models:
+        yield ("routing",), "a model is given as well; a routing chooses the models itself"
+    elif scenario.traffic == MANGAASSIST and models:
+        yield ("traffic",), "mangaassist needs a routing instead of a model"
+    elif scenario.traffic == SINGLE_PROMPT and scenario.routing:
+        yield ("traffic",), "single_prompt needs a model_id instead of a routing"
+    for index, extra in enumerate(scenario.matrix.include):
+        if extra.routing and extra.model_id:
+            path = ("matrix", "include", index)
+            yield path, "routing and model_id exclude each other; give one of them"
+        if extra.prompt_size == "mixed" and (extra.model_id or not (extra.routing or scenario.routing)):
+            path = ("matrix", "include", index)
+            yield path, "prompt_size mixed needs the mix: give a routing"
+    if "mixed" in scenario.matrix.prompt_sizes and not scenario.routing:
+        yield ("matrix", "prompt_sizes"), "mixed needs the mix: give a routing"
+
+
+def _check_models(scenario: Scenario, catalog: Catalog) -> Iterator[Finding]:
+    for path, model_id in _model_ids(scenario):
+        base = split_model_id(model_id)
+        try:
+            catalog.resolve(model_id)
+        except UnknownModelError as error:
+            yield path, str(error)
+            continue
+        if base.base != model_id:
+            prefix = f" and region prefix {base.prefix}" if base.prefix else ""
+            yield path, f"{model_id} is not a base model id: write {base.base}{prefix}"
+
+
+def _model_ids(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if scenario.model_id:
+        yield ("model_id",), scenario.model_id
+    for index, model_id in enumerate(scenario.matrix.models):
+        yield ("matrix", "models", index), model_id
+    for index, extra in enumerate(scenario.matrix.include):
+        if extra.model_id:
+            yield ("matrix", "include", index, "model_id"), extra.model_id
+
+
+def _check_repetitions(scenario: Scenario) -> Iterator[Finding]:
+    matrix = scenario.matrix
+    dimensions: dict[str, Iterable[object]] = {
+        "region_prefixes": matrix.region_prefixes,
+        "service_tiers": matrix.service_tiers,
+        "prompt_sizes": matrix.prompt_sizes,
+        "user_counts": matrix.user_counts,
+        "rates": matrix.rates_rps,
+        "patterns": matrix.patterns,
+        "models": matrix.models,
+    }
+    for key, values in dimensions.items():
+        for value in _repeated(values):
+            yield ("matrix", key), f"{value} is given twice; the two cells would be the same"
+
+
+def _repeated(values: Iterable[T]) -> Iterator[T]:
+    seen: set[T] = set()
+    for value in values:
+        if value in seen:
+            yield value
+        seen.add(value)

@@ -1,0 +1,330 @@
+"""What a scenario file may say: pydantic models, strict, with a description of every key.
+
+Keys carry units in their values (`duration: 30s`, `rate: 5/s`); attributes carry them in their names
+(`duration_s`, `rate_rps`). The JSON Schema of these models is `scenarios/schema.json`.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PositiveInt,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from bedrock.bodies import APIS
+from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
+from bedrock.client import TRANSPORTS
+from scenarios.objectives import parse_objective
+from scenarios.patterns import PATTERNS, PROCESSES
+from scenarios.units import (
+    UnitError,
+    parse_duration_range_s,
+    parse_duration_s,
+    parse_rate_rps,
+    parse_share,
+)
+
+TARGETS = ("emulator", "aws")
+LOAD_MODELS = ("open", "closed")
+PROMPT_SIZES = ("small", "medium", "large", "mixed")
+SINGLE_PROMPT = "single_prompt"
+MANGAASSIST = "mangaassist"
+TRAFFIC = (SINGLE_PROMPT, MANGAASSIST)
+NO_PREFIX = "none"
+#: `budget.max_cost_usd` of someone who decided against a limit.
+NO_LIMIT = "none"
+
+#: Default of `max_tokens`: what the workload's mock models answer at most.
+DEFAULT_MAX_TOKENS = 4096
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """` Did you mean x?` where something known is close to `value`, else the empty text."""
+    close = difflib.get_close_matches(value, [str(option) for option in known], n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _one_of(options: Sequence[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in options:
+            raise ValueError(f"{value!r} is not one of {', '.join(options)}.{did_you_mean(value, options)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _enum(options: Sequence[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(options)})
+
+
+def _quantity(parse: Callable[[Any], Any], write: Callable[[Any], str], example: str) -> tuple[Any, ...]:
+    """Validator, writer and schema of a value that is text with a unit in the file and a number in Python."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"{value!r} must be text with a unit, like {example}")
+        return parse(value)
+
+    return (
+        BeforeValidator(read),
+        PlainSerializer(write, return_type=str),
+        WithJsonSchema({"type": "string", "examples": [example]}),
+    )
+
+
+def _number(value: float) -> str:
+    return format(value, ".12g")
+
+
+def _positive_duration_s(text: Any) -> float:
+    seconds = parse_duration_s(text)
+    if seconds <= 0:
+        raise UnitError(f"{text!r} must be longer than 0s")
+    return seconds
+
+
+def _positive_rate_rps(text: Any) -> float:
+    rate = parse_rate_rps(text)
+    if rate <= 0:
+        raise UnitError(f"{text!r} must be more than 0/s")
+    return rate
+
+
+def _spawn_rate(text: Any) -> float:
+    """Users a second: `10/s`, or a bare number as Locust's own --spawn-rate has it."""
+    try:
+        rate = float(text)
+    except ValueError:
+        return _positive_rate_rps(text)
+    if not 0 < rate < float("inf"):
+        raise UnitError(f"{text!r} must be more than 0/s")
+    return rate
+
+
+def parse_window(text: Any) -> tuple[float, float]:
+    """Fractions of `40%-60%`; UnitError unless they are in order and inside the duration."""
+    low, dash, high = str(text).partition("-")
+    if not dash:
+        raise UnitError(f"{text!r} is not a window: write two shares of the duration, like 40%-60%")
+    window = parse_share(low.strip()), parse_share(high.strip())
+    if not 0.0 < window[0] < window[1] < 1.0:
+        raise UnitError(f"{text!r} is not a window inside the duration: write it like 40%-60%")
+    return window
+
+
+def format_seconds(seconds: float) -> str:
+    """Seconds with their unit and without loss: `0.5s`."""
+    return f"{_number(seconds)}s"
+
+
+def format_rps(rate_rps: float) -> str:
+    """Rate with its unit and without loss: `12.5/s`."""
+    return f"{_number(rate_rps)}/s"
+
+
+def format_window(window: tuple[float, float]) -> str:
+    """Window as the file writes it: `40%-60%`."""
+    return "-".join(f"{_number(share * 100)}%" for share in window)
+
+
+def format_range_s(range_s: tuple[float, float]) -> str:
+    """Range of durations as the file writes it: `0.5s-1.5s`."""
+    return "-".join(format_seconds(seconds) for seconds in range_s)
+
+
+_DURATION = _quantity(_positive_duration_s, format_seconds, "30s")
+_WAIT = _quantity(parse_duration_s, format_seconds, "5s")
+_RATE = _quantity(_positive_rate_rps, format_rps, "5/s")
+_SPAWN_RATE = _quantity(_spawn_rate, format_rps, "10/s")
+_WINDOW = _quantity(parse_window, format_window, "40%-60%")
+_RANGE = _quantity(parse_duration_range_s, format_range_s, "0.5s-1.5s")
+
+DurationS = Annotated[float, *_DURATION]
+WaitS = Annotated[float, *_WAIT]
+RateRps = Annotated[float, *_RATE]
+SpawnRate = Annotated[float, *_SPAWN_RATE]
+Window = Annotated[tuple[float, float], *_WINDOW]
+DurationRangeS = Annotated[tuple[float, float], *_RANGE]
+
+Target = Annotated[str, _one_of(TARGETS), _enum(TARGETS)]
+Api = Annotated[str, _one_of(APIS), _enum(APIS)]
+Transport = Annotated[str, _one_of(TRANSPORTS), _enum(TRANSPORTS)]
+Traffic = Annotated[str, _one_of(TRAFFIC), _enum(TRAFFIC)]
+LoadModel = Annotated[str, _one_of(LOAD_MODELS), _enum(LOAD_MODELS)]
+Pattern = Annotated[str, _one_of(PATTERNS), _enum(PATTERNS)]
+Process = Annotated[str, _one_of(tuple(PROCESSES)), _enum(tuple(PROCESSES))]
+PromptSize = Annotated[str, _one_of(PROMPT_SIZES), _enum(PROMPT_SIZES)]
+ServiceTier = Annotated[str, _one_of(SERVICE_TIERS), _enum(SERVICE_TIERS)]
+_PREFIXES = (*PROFILE_PREFIXES, NO_PREFIX)
+RegionPrefix = Annotated[str, _one_of(_PREFIXES), _enum(_PREFIXES)]
+
+Count = Annotated[PositiveInt, Strict()]
+PositiveNumber = Annotated[float, Strict(), Field(gt=0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+
+
+def _check_objective(value: Any) -> Any:
+    parse_objective(value)
+    return value
+
+
+ObjectiveEntry = Annotated[
+    Any,
+    AfterValidator(_check_objective),
+    WithJsonSchema({"type": ["string", "object"], "examples": ["ttft_ms p95 < 400ms"]}),
+]
+
+
+def _check_cost_limit(value: Any) -> Any:
+    if value is None or value == NO_LIMIT:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"{value!r} is not an amount in USD: write a number above 0, or none for no limit")
+    return float(value)
+
+
+CostLimit = Annotated[
+    Any,
+    AfterValidator(_check_cost_limit),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": NO_LIMIT}]}),
+]
+
+
+class Section(BaseModel):
+    """A mapping of the scenario file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+
+class Load(Section):
+    """How much load, in which shape, for how long."""
+
+    model: LoadModel | None = Field(
+        None,
+        description="open: arrivals follow a schedule whatever the answers do; closed: users wait for their answers. "
+        "Follows from rate or users where it is not given.",
+    )
+    pattern: Pattern = Field("sustained", description="Shape of the rate over the duration; open loop only.")
+    process: Process = Field("poisson", description="Spacing of arrivals around the rate; open loop only.")
+    rate_rps: RateRps | None = Field(None, alias="rate", description="Arrivals, like 5/s or 300/min: open loop.")
+    users: Count | None = Field(None, description="Users that send, wait, think and send again: closed loop.")
+    duration_s: DurationS = Field(60.0, alias="duration", description="Measured time of a cell, like 1m.")
+    warmup_s: WaitS = Field(0.0, alias="warmup", description="Time before it that is sent but not measured.")
+    spike_factor: PositiveNumber = Field(10.0, description="Height of a spike, times the rate.")
+    spike_window: Window = Field((0.4, 0.6), description="When the spike is, as shares of the duration.")
+    think_time_s: DurationRangeS = Field(
+        (0.5, 1.5), alias="think_time", description="Pause of a user between answers; closed loop only."
+    )
+    spawn_rate_rps: SpawnRate = Field(
+        10.0, alias="spawn_rate", description="Users started a second; closed loop only. Unmeasured (ramp)."
+    )
+    max_lag_s: DurationS = Field(
+        1.0, alias="max_lag", description="An arrival that no slot takes within this is dropped and counted; open loop."
+    )
+    drain_timeout_s: WaitS = Field(
+        30.0, alias="drain_timeout", description="How long calls in flight may finish at the end of a cell."
+    )
+
+
+class ExtraCell(Section):
+    """One cell beside the cross product; what it leaves out is the first value of each dimension, and `load`."""
+
+    model_id: str | None = Field(None, description="Base model id instead of the suite's model or routing.")
+    routing: str | None = Field(None, description="Routing of the mix instead of the suite's.")
+    region_prefix: RegionPrefix | None = Field(None, description="Inference profile prefix, or none.")
+    service_tier: ServiceTier | None = Field(None, description="Service tier to ask for.")
+    prompt_size: PromptSize | None = Field(None, description="Prompt size, or mixed.")
+    users: Count | None = Field(None, description="Users: makes this cell closed loop.")
+    rate_rps: RateRps | None = Field(None, alias="rate", description="Arrivals: makes this cell open loop.")
+    pattern: Pattern | None = Field(None, description="Shape of the rate over the duration.")
+    process: Process | None = Field(None, description="Spacing of arrivals around the rate.")
+    duration_s: DurationS | None = Field(None, alias="duration", description="Measured time of this cell.")
+    warmup_s: WaitS | None = Field(None, alias="warmup", description="Unmeasured time before it.")
+    spike_factor: PositiveNumber | None = Field(None, description="Height of a spike, times the rate.")
+    spike_window: Window | None = Field(None, description="When the spike is, as shares of the duration.")
+    max_tokens: Count | None = Field(None, description="Most output tokens of an answer.")
+
+
+class Matrix(Section):
+    """Dimensions; a cell for each combination. A dimension left out has one value, that of `load` or a default."""
+
+    region_prefixes: tuple[RegionPrefix, ...] = Field(
+        ("us",), min_length=1, description="Inference profile prefixes; none is the base model id."
+    )
+    service_tiers: tuple[ServiceTier, ...] = Field(
+        ("default",), min_length=1, description="Service tiers to ask for. Refused combinations are skipped."
+    )
+    prompt_sizes: tuple[PromptSize, ...] = Field(
+        ("medium",), min_length=1, description="Prompt sizes; mixed draws sizes as the mix's users send them."
+    )
+    user_counts: tuple[Count, ...] = Field((), description="Numbers of users: closed loop.")
+    rates_rps: tuple[RateRps, ...] = Field((), alias="rates", description="Arrival rates: open loop.")
+    patterns: tuple[Pattern, ...] = Field((), description="Traffic patterns; replaces load.pattern.")
+    models: tuple[str, ...] = Field((), description="Base model ids; replaces model_id.")
+    include: tuple[ExtraCell, ...] = Field((), description="Cells to run beside the cross product.")
+
+
+class Budget(Section):
+    """Limits of the whole suite; reaching one stops it with exit code 6 and everything written."""
+
+    max_cost_usd: CostLimit = Field(None, description="Cost in USD, from the tokens seen so far; none for no limit.")
+    max_requests: Count | None = Field(None, description="Requests sent.")
+
+
+class Scenario(Section):
+    """A suite of load tests: what is sent, how much of it, and what it must achieve."""
+
+    name: Name = Field(description="Short name; part of the default results directory.")
+    description: str | None = Field(None, description="What this scenario is for, in a sentence or two.")
+    target: Target = Field(
+        "emulator", description="emulator costs nothing; aws sends paid requests and needs a budget."
+    )
+    api: Api = Field("converse_stream", description="Bedrock operation.")
+    transport: Transport = Field("boto3", description="How calls are made.")
+    traffic: Traffic | None = Field(
+        None,
+        description="mangaassist: the production mix over a routing; single_prompt: one size to one model. "
+        "Follows from routing or model_id where it is not given.",
+    )
+    routing: str | None = Field(None, description="Routes of the mix: reference, current, nova or a file.")
+    model_id: str | None = Field(None, description="Base model id: one model for all traffic.")
+    max_tokens: Count = Field(
+        DEFAULT_MAX_TOKENS, description="Most output tokens of an answer; reserved against the quota."
+    )
+    prompts_file: str | None = Field(None, description="Prompt library instead of prompts.json.")
+    load: Load = Field(Load.model_validate({}), description="The load of each cell.")
+    matrix: Matrix = Field(Matrix.model_validate({}), description="Dimensions; a cell for each combination.")
+    objectives: tuple[ObjectiveEntry, ...] = Field(
+        (), description="What must hold, like `ttft_ms p95 < 400ms`; the verdict is made of these."
+    )
+    budget: Budget = Field(Budget.model_validate({}), description="Limits that stop the suite.")
+    processes: Annotated[int, Strict(), Field(ge=1)] = Field(1, description="Locust processes per cell.")
+    seed: Annotated[int, Strict()] = Field(1, description="Seed of arrivals, messages and the emulator.")
+    emulator: dict[str, Any] | None = Field(
+        None, description="Configuration of the emulator started for this suite (docs/emulator.md)."
+    )
+
+    @property
+    def traffic_kind(self) -> str:
+        """The traffic, given or following from the routing."""
+        return self.traffic or (MANGAASSIST if self.routing else SINGLE_PROMPT)
+
+    @property
+    def model_ids(self) -> tuple[str, ...]:
+        """Base ids of the model dimension; empty where a routing sends the traffic."""
+        return self.matrix.models or ((self.model_id,) if self.model_id else ())
+
+
+def to_document(section: Section) -> dict[str, Any]:
+    """The section as a scenario file writes it: units as text, keys that say nothing left out."""
+    return section.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,311 @@
+"""What a suite will send, how long it takes and what it costs, before anything is sent.
+
+All figures are estimates from stated assumptions: the prompts as they are, answers around
+`OUTPUT_TOKENS_MEDIAN`, and the catalogue's assumed speeds. Pure: the same cells and messages give the same plan.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Protocol
+
+from bedrock.catalog import Catalog, Model
+from bedrock.pricing import cost_usd
+from scenarios.cells import Cell
+from scenarios.patterns import RateProfile
+
+#: Answers of the workload in tokens: lognormal with this median and sigma, cut off at `max_tokens`. An assumption,
+#: and what the emulator does by default.
+OUTPUT_TOKENS_MEDIAN = 120.0
+OUTPUT_TOKENS_SIGMA = 0.5
+
+#: Share of the assumed answer at the low end of the cost range; the high end assumes `max_tokens` in every answer.
+LOW_OUTPUT_SHARE = 0.5
+
+#: Words per token of English and tokens per character of Japanese: rules of thumb, and what the emulator counts by.
+WORDS_PER_TOKEN = 0.75
+TOKENS_PER_CJK_CHARACTER = 1.5
+
+#: Seconds a cell takes beside its load and its drain: starting and ending the Locust processes.
+CELL_OVERHEAD_S = 3.0
+
+#: Seconds a suite takes beside its cells: the emulator, the analysis, the report.
+SUITE_OVERHEAD_S = 12.0
+
+#: Slots of the open loop: this many times the expected calls in flight ...
+SLOT_FACTOR = 3.0
+#: ... plus this many standard deviations of a Poisson count (M/G/infinity: calls in flight are Poisson) ...
+SLOT_DEVIATIONS = 5.0
+#: ... and never fewer than this. An idle slot costs 10 kB; a missing one drops arrivals.
+MIN_SLOTS = 10
+
+#: Hiragana, katakana, ideographs, Hangul, and their punctuation and full-width forms.
+_CJK_CLASS = r"\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+_CJK = re.compile(f"[{_CJK_CLASS}]")
+_WORD = re.compile(rf"[^\s{_CJK_CLASS}]+")
+
+
+class SampledMessage(Protocol):
+    """What the plan needs of a message: its text, and the base id of the model it goes to."""
+
+    @property
+    def text(self) -> str:
+        """The prompt."""
+
+    @property
+    def model_id(self) -> str:
+        """Base id of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostRange:
+    """USD: short answers, assumed answers, every answer as long as `max_tokens` allows."""
+
+    low_usd: float
+    expected_usd: float
+    high_usd: float
+
+    def __add__(self, other: "CostRange") -> "CostRange":
+        return CostRange(
+            self.low_usd + other.low_usd, self.expected_usd + other.expected_usd, self.high_usd + other.high_usd
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """A cell's traffic to one model. Tokens a minute count the quota's way: input + output x burn-down."""
+
+    model_id: str
+    share: float
+    input_tokens: float
+    output_tokens: float
+    e2e_s: float
+    requests_per_minute: float
+    tokens_per_minute: float
+    cost: CostRange | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """One cell: requests and tokens with warm-up, peak calls in flight, users or slots, seconds, USD.
+
+    `cost` is None where the catalogue has no price for a model in the tier.
+    """
+
+    cell: Cell
+    requests: float
+    input_tokens: float
+    output_tokens: float
+    peak_in_flight: float
+    slots: int
+    duration_s: float
+    cost: CostRange | None
+    models: tuple[ModelPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """The busiest minute that any cell asks of a model against the account's default quota (None: no quota)."""
+
+    model_id: str
+    cell: str
+    requests_per_minute: float
+    rpm_quota: int | None
+    tokens_per_minute: float
+    tpm_quota: int | None
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether the plan asks for more than the default quota, so that throttling is to be expected."""
+        return _above(self.requests_per_minute, self.rpm_quota) or _above(self.tokens_per_minute, self.tpm_quota)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole suite; `cells` are those that run, `skipped` those that Bedrock would refuse."""
+
+    cells: tuple[CellPlan, ...]
+    skipped: tuple[Cell, ...]
+    requests: float
+    input_tokens: float
+    output_tokens: float
+    peak_in_flight: float
+    duration_s: float
+    cost: CostRange | None
+    quotas: tuple[QuotaUse, ...]
+
+
+def estimate_tokens(text: str) -> int:
+    """Input tokens of a prompt, rounded up: words / 0.75, and 1.5 for each Japanese character."""
+    characters = len(_CJK.findall(text))
+    words = len(_WORD.findall(text))
+    return math.ceil(characters * TOKENS_PER_CJK_CHARACTER + words / WORDS_PER_TOKEN - 1e-9)
+
+
+def assumed_output_tokens(max_tokens: int) -> float:
+    """Mean output tokens of an answer: E[min(X, max_tokens)] of the assumed lognormal X (its limited expectation)."""
+    normal = NormalDist()
+    z = math.log(max_tokens / OUTPUT_TOKENS_MEDIAN) / OUTPUT_TOKENS_SIGMA
+    mean = OUTPUT_TOKENS_MEDIAN * math.exp(OUTPUT_TOKENS_SIGMA**2 / 2.0)
+    return mean * normal.cdf(z - OUTPUT_TOKENS_SIGMA) + max_tokens * (1.0 - normal.cdf(z))
+
+
+def assumed_e2e_s(model: Model, input_tokens: float, output_tokens: float) -> float:
+    """Mean seconds of a call: mean of the lognormal TTFT, prefill of the input, decoding of the output."""
+    speed = model.assumed
+    ttft_ms = speed.ttft_ms * math.exp(speed.ttft_sigma**2 / 2.0) + speed.prefill_ms_per_token * input_tokens
+    return ttft_ms / 1000.0 + output_tokens / speed.output_tokens_per_s
+
+
+def slots_for(in_flight: float) -> int:
+    """Concurrency slots for an expected peak of calls in flight, with head-room for slower answers and bursts."""
+    roomy = SLOT_FACTOR * in_flight
+    return max(MIN_SLOTS, math.ceil(roomy + SLOT_DEVIATIONS * math.sqrt(roomy)))
+
+
+def make_plan(cells: Iterable[Cell], samples: Mapping[str, Sequence[SampledMessage]], catalog: Catalog) -> Plan:
+    """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one."""
+    all_cells = tuple(cells)
+    planned = tuple(plan_cell(cell, samples[cell.cell], catalog) for cell in all_cells if cell.status != "skipped")
+    return Plan(
+        cells=planned,
+        skipped=tuple(cell for cell in all_cells if cell.status == "skipped"),
+        requests=math.fsum(cell.requests for cell in planned),
+        input_tokens=math.fsum(cell.input_tokens for cell in planned),
+        output_tokens=math.fsum(cell.output_tokens for cell in planned),
+        peak_in_flight=max((cell.peak_in_flight for cell in planned), default=0.0),
+        duration_s=math.fsum(cell.duration_s for cell in planned) + SUITE_OVERHEAD_S,
+        cost=_total_cost(cell.cost for cell in planned),
+        quotas=_quota_use(planned, catalog),
+    )
+
+
+def plan_cell(cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog) -> CellPlan:
+    """The plan of one cell."""
+    output_tokens = assumed_output_tokens(cell.max_tokens)
+    parts = _parts(sample, output_tokens, catalog)
+    mean_e2e_s = math.fsum(part.share * part.e2e_s for part in parts)
+    requests, requests_per_minute, in_flight = _load(cell, mean_e2e_s)
+    models = tuple(_plan_model(cell, part, requests, requests_per_minute, catalog) for part in parts)
+    return CellPlan(
+        cell=cell,
+        requests=requests,
+        input_tokens=math.fsum(requests * part.share * part.input_tokens for part in parts),
+        output_tokens=requests * output_tokens,
+        peak_in_flight=in_flight,
+        slots=cell.users or slots_for(in_flight),
+        duration_s=cell.ramp_s + cell.warmup_s + cell.duration_s + mean_e2e_s + CELL_OVERHEAD_S,
+        cost=_total_cost(model.cost for model in models),
+        models=models,
+    )
+
+
+def busiest_minute(profile: RateProfile) -> float:
+    """Arrivals expected in the 60 seconds that have most of them.
+
+    With constant rates per segment, some such minute begins or ends where a segment does.
+    """
+    edges = [0.0, *(phase.end_s for phase in profile.phases())]
+    starts = [start for edge in edges for start in (edge, max(edge - 60.0, 0.0))]
+    return max(profile.expected_between(start, start + 60.0) for start in starts)
+
+
+def _load(cell: Cell, e2e_s: float) -> tuple[float, float, float]:
+    """Requests in all, requests in the busiest minute, and peak calls in flight (Little's law)."""
+    if cell.is_open:
+        profile = cell.profile()
+        requests = profile.expected_between(0.0, profile.duration_s)
+        return requests, busiest_minute(profile), profile.peak_rps * e2e_s
+    users = cell.users or 0
+    cycle_s = e2e_s + sum(cell.think_time_s) / 2.0
+    full_s = cell.warmup_s + cell.duration_s
+    # While users are started, half of them run on average.
+    requests = users * (full_s + cell.ramp_s / 2.0) / cycle_s
+    return requests, min(requests, users * 60.0 / cycle_s), users * e2e_s / cycle_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The share of the messages that one model gets, with their mean tokens and seconds."""
+
+    model: Model
+    share: float
+    input_tokens: float
+    output_tokens: float
+    e2e_s: float
+
+
+def _parts(sample: Sequence[SampledMessage], output_tokens: float, catalog: Catalog) -> list[_Part]:
+    texts_by_model: dict[str, list[str]] = {}
+    for message in sample:
+        texts_by_model.setdefault(message.model_id, []).append(message.text)
+    parts = []
+    for base_id, texts in texts_by_model.items():
+        model = catalog.resolve(base_id)
+        input_tokens = math.fsum(map(estimate_tokens, texts)) / len(texts)
+        e2e_s = assumed_e2e_s(model, input_tokens, output_tokens)
+        parts.append(_Part(model, len(texts) / len(sample), input_tokens, output_tokens, e2e_s))
+    return parts
+
+
+def _plan_model(cell: Cell, part: _Part, requests: float, per_minute: float, catalog: Catalog) -> ModelPlan:
+    sent_id = cell.sent_id(part.model.id)
+    price = catalog.price(sent_id, cell.service_tier)
+    longest = min(cell.max_tokens, part.model.max_output_tokens)
+    cost = None
+    if price is not None:
+        low, expected, high = (
+            requests * part.share * cost_usd(price, part.input_tokens, output)
+            for output in (part.output_tokens * LOW_OUTPUT_SHARE, part.output_tokens, longest)
+        )
+        cost = CostRange(low, expected, high)
+    return ModelPlan(
+        model_id=sent_id,
+        share=part.share,
+        input_tokens=part.input_tokens,
+        output_tokens=part.output_tokens,
+        e2e_s=part.e2e_s,
+        requests_per_minute=per_minute * part.share,
+        tokens_per_minute=per_minute * part.share * (part.input_tokens + part.model.burndown * part.output_tokens),
+        cost=cost,
+    )
+
+
+def _total_cost(costs: Iterable[CostRange | None]) -> CostRange | None:
+    """The sum, None as soon as one part is unknown: a total that leaves something out would be too low."""
+    total = CostRange(0.0, 0.0, 0.0)
+    for cost in costs:
+        if cost is None:
+            return None
+        total = total + cost
+    return total
+
+
+def _quota_use(cells: Sequence[CellPlan], catalog: Catalog) -> tuple[QuotaUse, ...]:
+    busiest: dict[str, QuotaUse] = {}
+    for planned in cells:
+        for model in planned.models:
+            use = _use_of(planned, model, catalog)
+            known = busiest.get(model.model_id)
+            if known is None or use.tokens_per_minute > known.tokens_per_minute:
+                busiest[model.model_id] = use
+    return tuple(busiest.values())
+
+
+def _use_of(planned: CellPlan, model: ModelPlan, catalog: Catalog) -> QuotaUse:
+    entry = catalog.resolve(model.model_id)
+    quota = entry.cross_region_quota if planned.cell.region_prefix else entry.quota
+    return QuotaUse(
+        model_id=model.model_id,
+        cell=planned.cell.cell,
+        requests_per_minute=model.requests_per_minute,
+        rpm_quota=quota.rpm,
+        tokens_per_minute=model.tokens_per_minute,
+        tpm_quota=quota.tpm,
+    )
+
+
+def _above(value: float, limit: int | None) -> bool:
+    return limit is not None and value > limit

@@ -1,0 +1,130 @@
+"""The real command, for everything that ends before anything is sent."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import orchestrator.cli
+from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS
+
+PROJECT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "run_tests.py"), *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["smoke", "--service-tiers", "prio"], "--service-tiers: 'prio' is not one of"),
+        (["smoke", "--prompt-sizes", "smal"], "--prompt-sizes: 'smal' is not one of"),
+        (["smoke", "--prompts-file", "/nowhere.json"], "--prompts-file: Cannot use /nowhere.json as a prompt library"),
+        (["smoke", "--endpoint-url", "http://127.0.0.1:9"], "Nothing answers at http://127.0.0.1:9"),
+        (["smoke", "--target", "aws"], "--max-cost-usd: requests to AWS cost money"),
+        (["smoke", "--target", "aws", "--max-cost-usd", "1"], "--yes: this sends paid requests to AWS us-east-1"),
+        (["smoke", "--model-id", "amazon.nova-po-v1:0"], "Did you mean amazon.nova-pro-v1:0?"),
+        (["smoke", "--user-count", "3"], "unrecognized arguments: --user-count 3. Did you mean --user-counts?"),
+        (["smoke", "--seed"], "argument --seed: expected one argument"),
+        (["smok"], "'smok' is neither a command nor a scenario file. Did you mean smoke?"),
+        (["plann"], "'plann' is neither a command nor a scenario file. Did you mean plan?"),
+        (["smoke", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
+        (["report"], "the following arguments are required: DIR"),
+        (["report", "/nowhere"], "/nowhere is not a results directory: it has no run.json"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence_and_exit_code_4(arguments, said):
+    done = run(*arguments)
+
+    assert done.returncode == 4
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert said in sentence
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_aws_without_credentials_is_refused_before_anything_is_sent():
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    done = run("smoke", "--target", "aws", "--max-cost-usd", "1", "--yes", **nothing)
+
+    assert done.returncode == 4
+    assert "error: --target: No AWS credentials found" in done.stderr
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path):
+    (tmp_path / "run.json").write_text('{"cells": []}', encoding="utf-8")
+    done = run("smoke", "--results-dir", str(tmp_path))
+
+    assert done.returncode == 4
+    assert "already holds results" in done.stderr
+
+
+def test_a_plan_sends_nothing_and_writes_nothing(tmp_path):
+    done = run("plan", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout.count("users, 1m") == 27
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_is_the_same_as_plan():
+    assert run("smoke", "--dry-run").stdout == run("plan", "smoke").stdout
+    assert run("smoke", DRY_RUN="1").stdout == run("plan", "smoke").stdout
+
+
+def test_the_plan_as_json_is_one_document():
+    done = run("plan", "smoke", "--format", "json", SERVICE_TIERS="default,priority", BASE_MODEL_ID="")
+
+    plan = json.loads(done.stdout)
+    sources = {row["name"]: row["from"] for row in plan["settings"]}
+    assert plan["total"]["cells"] == 2
+    assert sources["matrix.service_tiers"] == "environment SERVICE_TIERS"
+
+
+def test_help_names_every_flag_and_exit_code():
+    text = run("--help").stdout
+
+    assert all(flag.text in text for flag in (*SCENARIO_FLAGS, *RUN_ONLY))
+    assert all(f"\n  {code} " in text for code in range(4))
+
+
+def test_flags_may_stand_before_and_after_scenarios():
+    assert run("plan", "--seed", "3", "smoke", "--processes", "2").returncode == 0
+
+
+def test_a_bug_is_exit_code_3_with_the_traceback_in_a_file(monkeypatch, capsys):
+    def broken(_words: list[str]) -> int:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(orchestrator.cli, "_dispatch", broken)
+
+    assert orchestrator.cli.main([]) == 3
+    said = capsys.readouterr().err
+    log = Path(said.split()[-1])
+    assert said.startswith("internal error: ZeroDivisionError: a bug")
+    assert "Traceback" in log.read_text(encoding="utf-8")
+    log.unlink()
+
+
+def test_the_orchestrator_starts_without_locust_gevent_or_boto3():
+    script = (
+        "import sys, orchestrator.cli, orchestrator.suite; "
+        "print([name for name in ('locust', 'gevent', 'boto3') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == "[]"

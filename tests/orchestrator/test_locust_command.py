@@ -1,0 +1,126 @@
+"""The command line of a cell, against the options that Locust files really have."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bedrock.catalog import default_catalog
+from bedrock.endpoint import Endpoint
+from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
+from scenarios.cells import Cell, expand
+from scenarios.model import Scenario
+from scenarios.run_directory import RunDirectory
+
+ROUTINGS = {"nova": ("amazon.nova-2-lite-v1:0", "amazon.nova-pro-v1:0")}
+
+
+def cell_of(**values) -> Cell:
+    return expand(Scenario.model_validate({"name": "x"} | values), default_catalog(), ROUTINGS)[0]
+
+
+def identity(folder: Path, **values) -> RunIdentity:
+    return RunIdentity(
+        **{
+            "run_id": "r1",
+            "directory": RunDirectory(folder),
+            "endpoint": Endpoint("eu-west-1", "http://127.0.0.1:1234"),
+            "target": "emulator",
+            "transport": "boto3",
+            "prompts_file": PROJECT / "prompts.json",
+            "seed": 5,
+            "processes": 1,
+            "include_failures": False,
+        }
+        | values
+    )
+
+
+def options_of(command: list[str]) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in command if word.startswith("--") and "=" in word)
+
+
+def test_an_open_cell_starts_all_its_slots_at_once(tmp_path):
+    cell = cell_of(routing="nova", load={"rate": "2.5/s", "duration": "90s", "warmup": "500ms", "pattern": "spike"})
+    command = locust_command(cell, 30, identity(tmp_path))
+    options = options_of(command)
+
+    assert command[command.index("-f") + 1].endswith("locustfiles/mangaassist.py")
+    assert command[command.index("-u") + 1] == command[command.index("-r") + 1] == "30"
+    assert options["--routing"] == "nova"
+    assert "--model-id" not in options
+    assert options["--rate"] == "2.5/s"
+    assert (options["--test-duration"], options["--warmup"]) == ("90s", "0.5s")
+    assert (options["--pattern"], options["--spike-window"]) == ("spike", "40%-60%")
+    assert options["--endpoint-url"] == "http://127.0.0.1:1234"
+    assert options["--results-dir"] == str(tmp_path)
+    assert (options["--cell"], options["--run-id"], options["--seed"]) == (cell.cell, "r1", "5")
+    assert "--processes" not in command
+
+
+def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
+    cell = cell_of(
+        model_id="amazon.nova-pro-v1:0",
+        load={"users": 12, "spawn_rate": 4, "think_time": "1s-2s"},
+        matrix={"region_prefixes": ["none"]},
+    )
+    command = locust_command(cell, 12, identity(tmp_path, processes=2, include_failures=True))
+    options = options_of(command)
+
+    assert command[command.index("-f") + 1].endswith("locustfiles/single_prompt.py")
+    assert (command[command.index("-u") + 1], command[command.index("-r") + 1]) == ("12", "4")
+    assert (options["--rate"], options["--think-time"], options["--region-prefix"]) == ("", "1s-2s", "none")
+    assert options["--model-id"] == "amazon.nova-pro-v1:0"
+    assert command[command.index("--processes") + 1] == "2"
+    assert "--include-failures" in command
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"routing": "nova", "load": {"rate": "2/s"}},
+        {"model_id": "amazon.nova-pro-v1:0", "load": {"users": 3}},
+    ],
+)
+def test_locust_understands_the_options_and_refuses_an_endpoint_that_is_not_there(tmp_path, values):
+    """Exit 4 with one sentence about the endpoint means that all options were understood and found valid."""
+    command = locust_command(cell_of(**values), 3, identity(tmp_path, endpoint=Endpoint("r", "http://127.0.0.1:9")))
+
+    done = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(PROJECT)}
+    )
+
+    assert done.returncode == 4
+    assert "Nothing answers at http://127.0.0.1:9" in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert command[0] == sys.executable
+
+
+def test_no_real_credential_and_no_proxy_reaches_a_loopback_endpoint():
+    given = {
+        "PATH": "/bin",
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_SECRET_ACCESS_KEY": "real",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_PROFILE": "production",
+        "AWS_BEARER_TOKEN_BEDROCK": "real",
+        "HTTPS_PROXY": "http://proxy",
+    }
+    environment = child_environment(given, Endpoint("us-east-1", "http://127.0.0.1:8700"))
+
+    assert "real" not in " ".join(environment.values()).lower()
+    assert environment["AWS_ACCESS_KEY_ID"] == "loadtest"
+    assert "AWS_PROFILE" not in environment
+    assert "HTTPS_PROXY" not in environment
+    assert environment["PATH"] == "/bin"
+
+
+def test_aws_gets_the_credentials_of_the_user_and_nobody_gets_locust_settings():
+    given = {"AWS_PROFILE": "production", "LOCUST_RUN_TIME": "5m", "INCLUDE_FAILURES": "true"}
+    environment = child_environment(given, Endpoint("us-east-1"))
+
+    assert environment["AWS_PROFILE"] == "production"
+    assert "LOCUST_RUN_TIME" not in environment
+    assert "INCLUDE_FAILURES" not in environment
+    assert "AWS_ACCESS_KEY_ID" not in environment

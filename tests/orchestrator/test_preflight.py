@@ -1,0 +1,123 @@
+"""What is found wrong before anything is sent, and who may spend money."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.consent import require_consent
+from orchestrator.preflight import Preparation, check_surroundings, prepare
+from orchestrator.settings import resolve
+from scenarios.loading import ScenarioError
+
+SMOKE = Path(__file__).parents[2] / "scenarios" / "smoke.yaml"
+AWS = {"target": "aws", "max_cost_usd": "1"}
+
+
+def prepared(arguments=None, scenario: Path = SMOKE) -> Preparation:
+    return prepare(resolve(scenario, arguments or {}, {}))
+
+
+def problems_of(arguments, scenario: Path = SMOKE) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        check_surroundings(prepared(arguments, scenario).settings)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_good_scenario_is_planned():
+    preparation = prepared()
+
+    (cell,) = preparation.cells
+    assert preparation.plan.requests == pytest.approx(110.0)
+    assert preparation.slots(cell) == preparation.plan.cells[0].slots
+    assert len(preparation.plan.cells[0].models) == 2, "both routes of the mix"
+
+
+def test_every_process_has_at_least_one_slot(tmp_path):
+    preparation = prepared({"processes": "40", "rates": "0.1/s"})
+
+    assert preparation.slots(preparation.cells[0]) == 40
+
+
+def test_a_missing_prompts_file_and_a_wrong_routing_are_told_together():
+    assert len(problems_of({"prompts_file": "/nowhere.json", "routing": "novaa"})) == 2
+    said = "\n".join(problems_of({"prompts_file": "/nowhere.json", "routing": "novaa"}))
+    assert "--prompts-file: Cannot use /nowhere.json as a prompt library" in said
+    assert "--routing: " in said
+    assert "did you mean 'nova'" in said
+
+
+def test_a_prompts_file_without_a_size_that_is_asked_for(tmp_path):
+    prompts = tmp_path / "p.json"
+    prompts.write_text(json.dumps({"small": {"text": "Hello there", "description": "d"}}), encoding="utf-8")
+
+    assert prepared({"prompts_file": str(prompts), "prompt_sizes": "small"}).plan.requests > 0
+    (problem,) = problems_of({"prompts_file": str(prompts), "prompt_sizes": "small,large"})
+    assert problem.startswith("--prompt-sizes: ")
+    assert "it has no large prompt; it has: small" in problem
+
+
+def test_the_emulator_section_is_checked_before_an_emulator_is_started(tmp_path):
+    scenario = tmp_path / "x.yaml"
+    scenario.write_text("name: x\nrouting: nova\nload: {rate: 1/s}\nemulator: {defalt: {}}\n", encoding="utf-8")
+
+    (problem,) = problems_of({}, scenario)
+    assert problem.startswith(f"{scenario}:4: emulator: defalt: unknown key or model")
+
+
+def test_an_own_emulator_needs_nothing_from_outside():
+    check_surroundings(prepared().settings)
+
+
+def test_an_endpoint_where_nothing_answers():
+    (problem,) = problems_of({"endpoint_url": "http://127.0.0.1:9"})
+
+    assert problem.startswith("--endpoint-url: Nothing answers at http://127.0.0.1:9")
+    (problem,) = problems_of({"endpoint_url": "127.0.0.1:9", "max_cost_usd": "none"})
+    assert "is not an endpoint URL" in problem
+
+
+def test_aws_needs_a_budget_or_an_explicit_refusal_of_one():
+    (problem,) = problems_of({"target": "aws"})
+
+    assert problem.startswith("--max-cost-usd: requests to AWS cost money")
+    check_surroundings(prepared({"target": "aws", "max_cost_usd": "none"}).settings)
+    check_surroundings(prepared(AWS).settings)
+
+
+def test_aws_needs_credentials(monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    (problem,) = problems_of(AWS)
+    assert problem.startswith("--target: No AWS credentials found")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", ["y\n", "YES\n"])
+def test_on_a_terminal_paid_traffic_is_asked_for(answer):
+    screen = Terminal()
+    require_consent(prepared(AWS), Terminal(answer), screen)
+
+    assert screen.getvalue() == "this sends paid requests to AWS us-east-1. Start? [y/N] "
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "n\n", "maybe\n"])
+def test_anything_but_yes_is_no(answer):
+    with pytest.raises(ScenarioError, match="nothing was sent"):
+        require_consent(prepared(AWS), Terminal(answer), Terminal())
+
+
+def test_without_a_terminal_only_yes_agrees():
+    with pytest.raises(ScenarioError, match="confirm with --yes"):
+        require_consent(prepared(AWS), io.StringIO("y\n"), io.StringIO())
+    require_consent(prepared(AWS | {"assume_yes": True}), io.StringIO(), io.StringIO())
+
+
+def test_what_costs_nothing_is_not_asked_for():
+    require_consent(prepared(), io.StringIO(), io.StringIO())

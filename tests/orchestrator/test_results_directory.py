@@ -1,0 +1,68 @@
+"""Results never land on top of other results unless asked to."""
+
+import os
+
+import pytest
+
+from orchestrator.results_directory import check_usable, open_directory
+from scenarios.run_directory import RunDirectoryError
+
+
+def fill(directory) -> None:
+    for name in (
+        "run.json",
+        "summary.json",
+        "report.html",
+        "consolidated_results_x.csv",
+        "test_a_stats.csv",
+        "mine.txt",
+    ):
+        (directory / name).write_text("{}", encoding="utf-8")
+    (directory / "cells" / "a").mkdir(parents=True)
+    (directory / "cells" / "a" / "requests-local.jsonl").write_text("{}", encoding="utf-8")
+
+
+def test_a_directory_with_results_is_refused_with_a_way_out(tmp_path):
+    fill(tmp_path)
+
+    with pytest.raises(RunDirectoryError, match=r"already holds results: .* --force"):
+        check_usable(tmp_path, force=False)
+    check_usable(tmp_path, force=True)
+
+
+def test_force_deletes_what_a_run_wrote_and_nothing_else(tmp_path):
+    fill(tmp_path)
+
+    assert open_directory(tmp_path, "x", 0.0).path == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_given_directory_is_used_exactly_as_it_is(tmp_path):
+    target = tmp_path / "a" / "b"
+    check_usable(target, force=False)
+
+    assert open_directory(target, "x", 0.0).path == target
+    assert target.is_dir()
+    assert not (target.parent / "latest").exists()
+
+
+def test_a_file_or_a_closed_folder_is_no_results_directory(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match="is not a directory"):
+        check_usable(file, force=False)
+
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(RunDirectoryError, match="no permission"):
+        check_usable(tmp_path / "new", force=False)
+
+
+def test_the_default_is_named_by_time_and_scenario_and_latest_points_to_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    first = open_directory(None, "smoke", 0.0).path
+    second = open_directory(None, "smoke", 0.0).path
+
+    assert str(first) == "test_results/19700101T000000Z-smoke"
+    assert second.name == "19700101T000000Z-smoke-2", "two runs of one second do not share a directory"
+    assert (tmp_path / "test_results" / "latest").resolve() == second.resolve()

@@ -1,0 +1,97 @@
+"""Plan and results as text and as JSON."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.preflight import prepare
+from orchestrator.settings import resolve
+from orchestrator.tables import plan_document, plan_text, print_all, results_text, settings_table
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+
+def text_of(renderables) -> str:
+    stream = io.StringIO()
+    print_all(stream, renderables)
+    return stream.getvalue()
+
+
+def plan_of(name: str, **arguments):
+    return prepare(resolve(SCENARIOS / f"{name}.yaml", arguments, {}))
+
+
+def test_the_plan_of_the_default_suite_has_27_cells_and_a_total():
+    text = text_of(plan_text(plan_of("permutations")))
+
+    assert text.count("users, 1m") == 27
+    assert "us-flex-large-u90" in text
+    assert "expect throttling on AWS" in text
+    assert "nothing is billed" in text
+    assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+def test_a_skipped_cell_is_in_the_plan_with_its_reason():
+    text = text_of(plan_text(plan_of("smoke", routing="reference", service_tiers="default,flex")))
+
+    assert "Skipped: us-flex-small-r10: Claude 3 Haiku and Claude 3 Sonnet do not accept the flex tier" in text
+
+
+def test_the_plan_warns_of_limits_that_it_will_reach():
+    text = text_of(plan_text(plan_of("smoke", max_requests="5", max_cost_usd="0.0001")))
+
+    assert "The limit of 5 requests will end this suite early." in text
+    assert "The limit of $0.0001 will end this suite early." in text
+
+
+def test_settings_are_shown_with_their_source():
+    text = text_of([settings_table(plan_of("smoke", seed="3").settings)])
+
+    (row,) = [line.split() for line in text.splitlines() if line.strip().startswith("seed")]
+    assert row == ["seed", "3", "--seed"]
+
+
+def test_text_is_never_read_as_markup():
+    assert text_of(["[red]not a colour[/red]"]) == "[red]not a colour[/red]\n"
+
+
+def test_the_plan_as_json_has_the_same_numbers():
+    preparation = plan_of("demo")
+    document = json.loads(json.dumps(plan_document(preparation), allow_nan=False))
+
+    assert len(document["cells"]) == document["total"]["cells"] == 5
+    assert document["total"]["requests"] == pytest.approx(sum(cell["requests"] for cell in document["cells"]))
+    cost = document["total"]["cost_usd"]
+    assert cost["low"] < cost["expected"] < cost["high"]
+    assert {row["name"] for row in document["settings"]} >= {"target", "matrix.service_tiers", "region"}
+
+
+METRICS = {
+    "requests": 1234,
+    "ttft_ms": {"p50": 411.6, "p95": None},
+    "e2e_ms": {"p50": 1200.0, "p95": 2400.0},
+    "throttle_rate": 0.0123,
+    "sla_compliance": 0.995,
+    "cost_usd": 0.5,
+}
+
+
+def test_results_show_a_dash_for_what_could_not_be_measured():
+    summary = {
+        "cells": [
+            {"cell": "a", "status": "finished", "metrics": METRICS},
+            {"cell": "b", "status": "skipped", "metrics": None},
+        ],
+        "total": {"metrics": METRICS},
+        "objectives": [{"objective": "ttft_ms p95 < 400ms", "status": "INCONCLUSIVE", "observed": None, "n": 3}],
+        "verdict": {"status": "INCONCLUSIVE", "reasons": ["Undecided: too few"]},
+    }
+    lines = [line.split() for line in text_of(results_text(summary)).splitlines()]
+
+    assert ["a", "1,234", "412", "—", "1,200", "2,400", "1.2", "%", "99.5", "%", "0.5000", "finished"] in lines
+    assert ["b", *["—"] * 8, "skipped"] in lines
+    assert ["ttft_ms", "p95", "<", "400ms", "INCONCLUSIVE", "—", "3"] in lines
+    assert ["Verdict:", "INCONCLUSIVE"] in lines
+    assert ["Undecided:", "too", "few"] in lines

@@ -1,0 +1,211 @@
+"""Scenario files: what is read, and how what is wrong is told."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.loading import Document, ScenarioError, build_scenario, format_path, load_scenario, read_document
+
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+
+GOOD = """
+name: x
+routing: nova
+load: {rate: 5/s, duration: 10s}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems_of(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(write(folder, text))
+    prefix = str(folder / "scenario.yaml")
+    return [str(problem).removeprefix(prefix) for problem in caught.value.problems]
+
+
+def test_a_good_file_becomes_a_scenario(tmp_path):
+    scenario = load_scenario(write(tmp_path, GOOD))
+
+    assert (scenario.name, scenario.load.rate_rps, scenario.load.duration_s) == ("x", 5.0, 10.0)
+
+
+TEN_MISTAKES = """\
+name: ten mistakes
+descripton: x
+target: awz
+routing: nova
+load:
+  rate: 5
+  duration: 60
+  pattern: spik
+  users: many
+matrix:
+  service_tiers: [defualt]
+  prompt_size: [small]
+  user_counts: [3, 3]
+objectives:
+  - ttfd_ms p95 < 400ms
+budget: 5
+"""
+
+
+def test_all_mistakes_come_at_once_each_with_its_line_and_a_way_out(tmp_path):
+    problems = problems_of(tmp_path, TEN_MISTAKES)
+
+    expected = [
+        (":1: name: ", "letters, digits"),
+        (":2: descripton: ", "Did you mean description?"),
+        (":3: target: ", "Did you mean aws?"),
+        (":6: load.rate: ", "like 12/s"),
+        (":7: load.duration: ", "like 30s"),
+        (":8: load.pattern: ", "Did you mean spike?"),
+        (":9: load.users: ", "must be a whole number"),
+        (":11: matrix.service_tiers[0]: ", "Did you mean default?"),
+        (":12: matrix.prompt_size: ", "Did you mean prompt_sizes?"),
+        (":13: matrix.user_counts: ", "given twice"),
+        (":15: objectives[0]: ", "Did you mean ttft_ms?"),
+        (":16: budget: ", "must be a mapping"),
+    ]
+    assert len(problems) == len(expected)
+    for problem, (start, hint) in zip(problems, expected, strict=True):
+        assert problem.startswith(start)
+        assert hint in problem
+
+
+def test_a_key_given_twice_is_refused_with_both_lines(tmp_path):
+    problems = problems_of(tmp_path, "name: x\nrouting: nova\nload:\n  rate: 5/s\n  rate: 6/s\n")
+
+    assert problems == [":5: the key rate is already given in line 4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [x\n", "is not valid YAML"),
+        ("- a\n- b\n", "a scenario is a mapping"),
+        ("just text", "a scenario is a mapping"),
+        ("1: x\nname: y\n", "the key 1 is not text"),
+        ("a: &a\n  b: *a\n", "contains itself"),
+        ("", "name: is missing"),
+        (
+            "name: x\nload: !!python/object:os.system {}\n",
+            "the tag tag:yaml.org,2002:python/object:os.system is not supported",
+        ),
+        ("name: !!python/name:os.system\n", "is not valid YAML"),
+    ],
+)
+def test_what_is_no_scenario_at_all(tmp_path, text, said):
+    assert any(said in problem for problem in problems_of(tmp_path, text))
+
+
+def test_an_unreadable_file_is_one_sentence(tmp_path):
+    with pytest.raises(ScenarioError) as caught:
+        read_document(tmp_path / "nowhere.yaml")
+
+    assert str(caught.value) == f"{tmp_path}/nowhere.yaml: cannot be read: No such file or directory"
+
+
+def test_anchors_and_merge_keys_work(tmp_path):
+    text = "name: x\nrouting: nova\nload: &load {rate: 5/s, duration: 10s}\nmatrix: {include: [{rate: 6/s}]}\n"
+    scenario = load_scenario(write(tmp_path, text))
+    assert scenario.matrix.include[0].rate_rps == 6.0
+
+    document = read_document(write(tmp_path, "base: &base {a: 1, b: 2}\nmerged:\n  <<: *base\n  b: 3\n"))
+    assert document.values["merged"] == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("load: {duration: 10s}", "say how much"),
+        ("load: {rate: 5/s, users: 3}", "load.rate and load.users exclude each other"),
+        ("load: {rate: 5/s, model: closed}", "closed does not fit load.rate"),
+        ("load: {users: 5, pattern: spike}", "spike needs the open loop"),
+        ("load: {rate: 5/s}\nmodel_id: amazon.nova-pro-v1:0", "a routing chooses the models itself"),
+        ("load: {rate: 5/s}\ntraffic: single_prompt", "single_prompt needs a model_id"),
+        ("load: {rate: 5/s}\nmatrix: {rates: [5/s]}", "load.rate and matrix.rates exclude each other"),
+        ("load: {rate: 5/s}\nmatrix: {service_tiers: [flex, flex]}", "flex is given twice"),
+        ("load: {rate: 5/s}\nmatrix: {include: [{users: 3, rate: 5/s}]}", "users and rate exclude each other"),
+        ("load: {rate: 5/s}\nmatrix: {include: [{users: 3, pattern: spike}]}", "spike needs the open loop"),
+        (
+            "load: {rate: 5/s}\nmatrix: {include: [{model_id: amazon.nova-po-v1:0}]}",
+            "Did you mean amazon.nova-pro-v1:0",
+        ),
+        ("load: {rate: 5/s}\nmatrix: {service_tiers: []}", "at least one item"),
+    ],
+)
+def test_contradictions_are_found_in_files_whose_values_are_fine(tmp_path, change, said):
+    problems = problems_of(tmp_path, f"name: x\nrouting: nova\n{change}\n")
+
+    assert len(problems) == 1
+    assert said in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "said"),
+    [
+        ("amazon.nova-po-v1:0", "Did you mean amazon.nova-pro-v1:0?"),
+        ("us.amazon.nova-pro-v1:0", "write amazon.nova-pro-v1:0 and region prefix us"),
+    ],
+)
+def test_models_are_base_ids_of_the_catalogue(tmp_path, model_id, said):
+    (problem,) = problems_of(tmp_path, f"name: x\nmodel_id: {model_id}\nload: {{users: 3}}\n")
+
+    assert said in problem
+
+
+def test_mixed_sizes_need_the_mix(tmp_path):
+    text = "name: x\nmodel_id: amazon.nova-pro-v1:0\nload: {users: 3}\nmatrix: {prompt_sizes: [mixed]}\n"
+
+    assert problems_of(tmp_path, text) == [":4: matrix.prompt_sizes: mixed needs the mix: give a routing"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_scenarios_are_valid_and_say_why_they_exist(path):
+    load_scenario(path)
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# yaml-language-server: $schema=schema.json"
+    assert lines[1].startswith("# Why: ")
+    assert any("pass means" in line for line in lines)
+
+
+def test_shipped_scenarios_are_named_like_their_files():
+    assert SHIPPED
+    assert [load_scenario(path).name for path in SHIPPED] == [path.stem for path in SHIPPED]
+
+
+def test_a_place_is_the_line_of_the_innermost_thing_that_the_file_has():
+    document = Document("f.yaml", {}, {(): 1, ("load",): 3})
+
+    assert document.place(("load", "rate")) == "f.yaml:3: load.rate"
+    assert document.place(()) == "f.yaml:1"
+    assert format_path(("matrix", "include", 0, "rate")) == "matrix.include[0].rate"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["name", "load", "matrix", "rate", "include", "routing", "x"]), inner, max_size=4
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_values_make_a_scenario_or_problems_never_a_crash(values):
+    if not isinstance(values, dict):
+        values = {"name": values}
+    document = Document("f.yaml", values, {(): 1})
+    with contextlib.suppress(ScenarioError):
+        build_scenario(values, document.place)

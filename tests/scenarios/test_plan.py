@@ -1,0 +1,206 @@
+"""The arithmetic of the plan, by hand and by property."""
+
+import math
+import random
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import emulator.tokens
+from bedrock.catalog import default_catalog
+from scenarios.cells import Cell, expand
+from scenarios.model import Scenario
+from scenarios.patterns import build_profile
+from scenarios.plan import (
+    CELL_OVERHEAD_S,
+    MIN_SLOTS,
+    SUITE_OVERHEAD_S,
+    assumed_e2e_s,
+    assumed_output_tokens,
+    busiest_minute,
+    estimate_tokens,
+    make_plan,
+    plan_cell,
+    slots_for,
+)
+
+CATALOG = default_catalog()
+PRO, MICRO = "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
+
+
+@dataclass(frozen=True)
+class FakeMessage:
+    text: str
+    model_id: str
+
+
+SAMPLE = [FakeMessage("one two three", PRO)]
+
+
+def cell_of(**values) -> Cell:
+    scenario = Scenario.model_validate({"name": "x", "model_id": PRO} | values)
+    return expand(scenario, CATALOG, {})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("", 0), ("one two three", 4), ("こんにちは", 8), ("One Piece の 最新刊", 9), ("   ", 0)],
+)
+def test_tokens_of_a_prompt_are_estimated_by_words_and_characters(text, tokens):
+    assert estimate_tokens(text) == tokens
+
+
+@given(st.text(max_size=200))
+def test_the_emulator_counts_tokens_the_same_way(text):
+    assert estimate_tokens(text) == emulator.tokens.estimate_tokens(text)
+
+
+def test_assumed_answers_are_the_mean_of_the_cut_off_lognormal():
+    random_numbers = random.Random(1)
+    draws = [random_numbers.lognormvariate(math.log(120.0), 0.5) for _ in range(200_000)]
+
+    for limit in (50, 120, 300, 4096):
+        simulated = sum(min(draw, limit) for draw in draws) / len(draws)
+        assert assumed_output_tokens(limit) == pytest.approx(simulated, rel=0.01)
+
+
+@given(st.integers(1, 10_000))
+def test_no_answer_is_assumed_longer_than_max_tokens(max_tokens):
+    assert 0 < assumed_output_tokens(max_tokens) <= max_tokens
+
+
+def test_a_call_takes_its_first_token_its_prefill_and_its_decoding():
+    model = CATALOG.resolve(PRO)
+
+    expected = 0.4 * math.exp(0.4**2 / 2) + 0.00015 * 1000 + 95 / 95
+    assert assumed_e2e_s(model, input_tokens=1000, output_tokens=95) == pytest.approx(expected)
+
+
+def test_an_open_cell_sends_what_its_schedule_says():
+    planned = plan_cell(cell_of(load={"rate": "5/s", "duration": "20s", "warmup": "4s"}), SAMPLE, CATALOG)
+
+    output = assumed_output_tokens(4096)
+    e2e_s = assumed_e2e_s(CATALOG.resolve(PRO), 4, output)
+    assert planned.requests == pytest.approx(120.0)
+    assert planned.input_tokens == pytest.approx(480.0)
+    assert planned.output_tokens == pytest.approx(120 * output)
+    assert planned.peak_in_flight == pytest.approx(5 * e2e_s), "Little's law"
+    assert planned.slots == slots_for(planned.peak_in_flight)
+    assert planned.duration_s == pytest.approx(24 + e2e_s + CELL_OVERHEAD_S)
+
+
+def test_a_spike_counts_at_its_height():
+    load = {"rate": "2/s", "duration": "100s", "pattern": "spike", "spike_factor": 10.0}
+    planned = plan_cell(cell_of(load=load), SAMPLE, CATALOG)
+
+    assert planned.requests == pytest.approx(2 * 80 + 20 * 20)
+    assert planned.peak_in_flight == pytest.approx(20 * planned.models[0].e2e_s)
+
+
+def test_users_of_a_closed_loop_send_once_a_cycle():
+    load = {"users": 10, "duration": "60s", "warmup": "0s", "think_time": "1s", "spawn_rate": 5}
+    planned = plan_cell(cell_of(load=load), SAMPLE, CATALOG)
+
+    e2e_s = planned.models[0].e2e_s
+    assert planned.requests == pytest.approx(10 * (60 + 1) / (e2e_s + 1))
+    assert planned.peak_in_flight == pytest.approx(10 * e2e_s / (e2e_s + 1))
+    assert planned.slots == 10
+    assert planned.duration_s == pytest.approx(2 + 60 + e2e_s + CELL_OVERHEAD_S)
+
+
+def test_traffic_is_split_by_the_share_of_each_model():
+    sample = [FakeMessage("one two three", PRO)] * 1 + [FakeMessage("一二", MICRO)] * 3
+    planned = plan_cell(cell_of(load={"rate": "4/s", "duration": "30s"}), sample, CATALOG)
+
+    shares = {model.model_id: (model.share, model.input_tokens) for model in planned.models}
+    assert shares == {f"us.{PRO}": (0.25, 4.0), f"us.{MICRO}": (0.75, 3.0)}
+    assert planned.input_tokens == pytest.approx(120 * (0.25 * 4 + 0.75 * 3))
+
+
+def test_cost_is_a_range_from_short_answers_to_max_tokens():
+    planned = plan_cell(cell_of(load={"rate": "1/s", "duration": "100s"}, max_tokens=1000), SAMPLE, CATALOG)
+
+    output = assumed_output_tokens(1000)
+    assert planned.cost.expected_usd == pytest.approx(100 * (4 * 0.8 + output * 3.2) / 1e6)
+    assert planned.cost.low_usd == pytest.approx(100 * (4 * 0.8 + output / 2 * 3.2) / 1e6)
+    assert planned.cost.high_usd == pytest.approx(100 * (4 * 0.8 + 1000 * 3.2) / 1e6)
+
+
+def test_a_tier_has_its_own_price():
+    cells = expand(
+        Scenario.model_validate(
+            {"name": "x", "model_id": PRO, "load": {"rate": "1/s"}, "matrix": {"service_tiers": ["default", "flex"]}}
+        ),
+        CATALOG,
+        {},
+    )
+    default, flex = (plan_cell(cell, SAMPLE, CATALOG).cost.expected_usd for cell in cells)
+
+    assert flex == pytest.approx(default / 2)
+
+
+def test_a_total_with_an_unknown_price_is_unknown():
+    model = "anthropic.claude-haiku-4-5-20251001-v1:0"
+    cell = cell_of(model_id=model, load={"rate": "1/s"}, matrix={"service_tiers": ["reserved"]})
+    plan = make_plan([cell], {cell.cell: [FakeMessage("a", model)]}, CATALOG)
+
+    assert cell.status == "pending"
+    assert plan.cost is None
+
+
+def test_skipped_cells_send_nothing():
+    matrix = {"service_tiers": ["default", "flex"]}
+    scenario = {"name": "x", "model_id": MICRO, "load": {"rate": "1/s", "duration": "10s"}, "matrix": matrix}
+    cells = expand(Scenario.model_validate(scenario), CATALOG, {})
+    plan = make_plan(cells, {cell.cell: [FakeMessage("a", MICRO)] for cell in cells}, CATALOG)
+
+    assert [cell.cell for cell in plan.skipped] == ["us-flex-medium-r1"]
+    assert plan.requests == pytest.approx(10.0)
+
+
+def test_totals_are_sums_and_the_suite_has_its_own_overhead():
+    cells = [cell_of(load={"rate": "2/s", "duration": "10s"}), cell_of(load={"users": 3, "duration": "10s"})]
+    plan = make_plan(cells, {cell.cell: SAMPLE for cell in cells}, CATALOG)
+
+    assert plan.requests == pytest.approx(sum(cell.requests for cell in plan.cells))
+    assert plan.duration_s == pytest.approx(sum(cell.duration_s for cell in plan.cells) + SUITE_OVERHEAD_S)
+    assert plan.peak_in_flight == max(cell.peak_in_flight for cell in plan.cells)
+
+
+def test_quota_use_is_that_of_the_busiest_minute_of_the_busiest_cell():
+    cells = [cell_of(load={"rate": rate, "duration": "2m"}) for rate in ("2/s", "10/s")]
+    plan = make_plan(cells, {cell.cell: SAMPLE for cell in cells}, CATALOG)
+
+    (use,) = plan.quotas
+    assert use.cell == "us-default-medium-r10"
+    assert use.requests_per_minute == pytest.approx(600.0)
+    assert (use.rpm_quota, use.tpm_quota) == (500, 2_000_000), "that of the cross-region profile"
+    assert use.exceeds
+
+
+def test_burn_down_counts_output_tokens_several_times():
+    model = "anthropic.claude-haiku-4-5-20251001-v1:0"
+    planned = plan_cell(
+        cell_of(model_id=model, load={"rate": "1/s", "duration": "1m"}), [FakeMessage("a b c", model)], CATALOG
+    )
+
+    (use,) = planned.models
+    assert use.tokens_per_minute == pytest.approx(60 * (4 + 5 * use.output_tokens))
+
+
+def test_the_busiest_minute_is_found_wherever_it_is():
+    assert busiest_minute(build_profile("sustained", 2.0, 30.0)) == pytest.approx(60.0)
+    assert busiest_minute(build_profile("sustained", 2.0, 300.0)) == pytest.approx(120.0)
+    spike = build_profile("spike", 1.0, 300.0, spike_factor=10.0)
+    assert busiest_minute(spike) == pytest.approx(600.0)
+
+
+@given(st.floats(0.0, 2000.0), st.floats(0.0, 2000.0))
+def test_slots_have_head_room_and_grow_with_the_load(one, other):
+    low, high = sorted((one, other))
+
+    assert slots_for(low) >= MIN_SLOTS
+    assert slots_for(low) >= 3 * low
+    assert slots_for(low) <= slots_for(high)
