@@ -140,5 +140,6 @@ def refuse(exchange: Exchange, call: Call, error: ServiceError) -> None:
     fields = [("x-amzn-RequestId", call.request_id), ("x-amzn-ErrorType", error.code + _ERROR_TYPE_SUFFIX)]
     call.entry.status = error.status
     call.entry.error_code = error.code
+    call.entry.input_tokens = None  # nothing was read, nothing will be billed
     exchange.respond_json(error.status, {"message": error.message}, fields)
     call.end(classify_http_error(error.status, error.code, error.message))

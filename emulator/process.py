@@ -9,11 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 import yaml
+
+from emulator.truth import FORGOTTEN_HEADER
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,15 +114,11 @@ class EmulatorProcess:
 
         EmulatorError if some of them are no longer in the emulator's memory: then read the truth log's file.
         """
-        entries: list[dict[str, Any]] = []
-        has_more = True
-        while has_more:
-            page = self.request("GET", f"/_emulator/truth?since={since}")
-            if page["forgotten"]:
-                raise EmulatorError(f"{page['forgotten']} entries are no longer in memory; use the truth log's file")
-            entries += page["entries"]
-            since, has_more = page["next_since"], page["has_more"]
-        return entries
+        text, headers = self._ask("GET", f"/_emulator/truth?since={since}")
+        forgotten = int(headers.get(FORGOTTEN_HEADER) or 0)
+        if forgotten:
+            raise EmulatorError(f"{forgotten} entries are no longer in memory; use the truth log's file")
+        return [json.loads(line) for line in text.splitlines()]
 
     def stats(self) -> dict[str, Any]:
         """Counts per model and tier, and in total."""
@@ -131,18 +130,22 @@ class EmulatorProcess:
 
     def request(self, method: str, path: str) -> dict[str, Any]:
         """The JSON answer of one of the emulator's own endpoints; EmulatorError if there is none."""
+        document: dict[str, Any] = json.loads(self._ask(method, path)[0])
+        return document
+
+    def _ask(self, method: str, path: str) -> tuple[str, Message]:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=_CALL_TIMEOUT_S)
         try:
             connection.request(method, path)
             response = connection.getresponse()
-            document: dict[str, Any] = json.loads(response.read())
+            text = response.read().decode("utf-8")
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EmulatorError(f"the emulator did not answer {method} {path}: {error!r}{self._log_end()}") from error
         finally:
             connection.close()
         if response.status != 200:
-            raise EmulatorError(f"{method} {path} was answered with {response.status}: {document.get('message')}")
-        return document
+            raise EmulatorError(f"{method} {path} was answered with {response.status}: {text[:200]}")
+        return text, response.headers
 
     def _command(self) -> list[str]:
         command = [sys.executable, "-m", "emulator", "--port", "0", "--stop-with-stdin"]

@@ -14,7 +14,7 @@ from emulator.ledger import Ledger
 from emulator.operations import Runtime
 from emulator.schedule import Agenda
 from emulator.text import ResponseLibrary
-from emulator.truth import PAGE_LINES, TruthLog
+from emulator.truth import FORGOTTEN_HEADER, TRUTH_SCHEMA_VERSION, TruthLog
 
 ADMIN_PREFIX = "/_emulator/"
 _BACKLOG = 4096
@@ -91,12 +91,17 @@ class Emulator:
         query = urllib.parse.parse_qs(exchange.request.query)
         try:
             since = int(query.get("since", ["0"])[-1])
-            limit = int(query.get("limit", [str(PAGE_LINES)])[-1])
+            limit = max(int(query["limit"][-1]), 1) if "limit" in query else None
         except ValueError:
             exchange.respond_json(400, {"message": "`since` and `limit` are whole numbers."})
             return
-        page = self._ledger.truth.page(since, min(max(limit, 1), PAGE_LINES))
-        exchange.respond(200, [("Content-Type", "application/json")], page.to_json())
+        page = self._ledger.truth.page(since, limit)
+        fields = [
+            ("Content-Type", "application/x-ndjson"),
+            (FORGOTTEN_HEADER, str(page.forgotten)),
+            ("X-Emulator-Schema-Version", str(TRUTH_SCHEMA_VERSION)),
+        ]
+        exchange.respond(200, fields, page.to_jsonl())
 
     def _reset(self, exchange: Exchange) -> None:
         self._runtime.reset()

@@ -8,14 +8,16 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+#: Version of the lines; the endpoint says it in the header `X-Emulator-Schema-Version`.
 TRUTH_SCHEMA_VERSION = 1
 #: Lines kept for the endpoint; older ones are only in the file.
 MEMORY_LINES = 100_000
-#: Most lines in one answer of the endpoint.
-PAGE_LINES = 5_000
+#: Header of the endpoint's answer: how many of the lines asked for are only in the file.
+FORGOTTEN_HEADER = "X-Emulator-Forgotten"
 
 #: Outcome of a request whose client closed the connection before it had the whole answer.
 CLIENT_GONE = "client_gone"
@@ -48,22 +50,14 @@ class TruthEntry:
 
 @dataclass(frozen=True, slots=True)
 class TruthPage:
-    """Consecutive lines of the log; `next_since` asks for those after them."""
+    """Consecutive lines of the log; `forgotten` of those asked for are no longer kept."""
 
     lines: Sequence[str]
-    next_since: int
-    has_more: bool
     forgotten: int
 
-    def to_json(self) -> bytes:
-        """The endpoint's answer; the lines are JSON already."""
-        head = {
-            "schema_version": TRUTH_SCHEMA_VERSION,
-            "next_since": self.next_since,
-            "has_more": self.has_more,
-            "forgotten": self.forgotten,
-        }
-        return f'{json.dumps(head)[:-1]}, "entries": [{",".join(self.lines)}]}}'.encode()
+    def to_jsonl(self) -> bytes:
+        """The endpoint's answer: a JSON object per line, as in the file."""
+        return "".join(f"{line}\n" for line in self.lines).encode()
 
 
 class TruthLog:
@@ -84,18 +78,13 @@ class TruthLog:
             self._file.write(line + "\n")
             self._file.flush()
 
-    def page(self, since: int, limit: int = PAGE_LINES) -> TruthPage:
-        """Up to `limit` lines with a `seq` above `since`, and how many of those asked for are no longer kept."""
+    def page(self, since: int, limit: int | None = None) -> TruthPage:
+        """Lines with a `seq` above `since`, all that are kept or the first `limit` of them."""
         oldest = self._last_seq - len(self._lines)
         start = max(since, oldest)
         first = min(start - oldest, len(self._lines))
-        lines = [self._lines[index] for index in range(first, min(first + limit, len(self._lines)))]
-        return TruthPage(
-            lines=lines,
-            next_since=start + len(lines) if lines else max(since, 0),
-            has_more=start + len(lines) < self._last_seq,
-            forgotten=max(0, start - max(since, 0)),
-        )
+        end = len(self._lines) if limit is None else min(first + limit, len(self._lines))
+        return TruthPage(list(islice(self._lines, first, end)), forgotten=max(0, start - max(since, 0)))
 
     def forget(self) -> None:
         """Drop what is kept in memory; numbering goes on and the file stays as it is."""

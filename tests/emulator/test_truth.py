@@ -1,0 +1,155 @@
+"""The truth log: complete, in order, by file and by endpoint, also when the client vanishes."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedrock.clock import now
+from bedrock.outcome import Outcome
+from emulator.process import EmulatorError, EmulatorProcess
+from emulator.truth import CLIENT_GONE, TruthEntry, TruthLog
+from tests.support.sdk import FAST, NOVA, ask, client
+
+CONTRACT = [
+    "seq", "request_id", "received_at", "first_event_at", "first_token_at", "last_token_at", "ended_at", "operation",
+    "model_id", "requested_tier", "served_tier", "status", "outcome", "error_code", "input_tokens", "output_tokens",
+    "events", "fault", "attempt",
+]  # fmt: skip
+
+SLOW = {"default": FAST["default"] | {"output_tokens": {"distribution": "fixed", "median": 8000}}}
+
+StartEmulator = Callable[..., EmulatorProcess]
+
+
+def request_bytes(path: str, body: dict[str, Any]) -> bytes:
+    data = json.dumps(body).encode()
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+
+
+def test_a_line_has_the_fields_of_the_contract_and_the_times_are_in_order(
+    start_emulator: StartEmulator, tmp_path: Path
+) -> None:
+    path = tmp_path / "truth.jsonl"
+    emulator = start_emulator(config=FAST, truth_log=path)
+    began_at = now()
+    list(client(emulator).converse_stream(**ask(serviceTier={"type": "flex"}))["stream"])
+    (entry,) = emulator.truth()
+
+    assert list(entry) == CONTRACT
+    times = [entry[name] for name in CONTRACT if name.endswith("_at")]
+    assert times == sorted(times)
+    assert began_at <= times[0]
+    assert times[-1] <= now()
+    assert (entry["operation"], entry["model_id"]) == ("ConverseStream", NOVA)
+    assert (entry["requested_tier"], entry["served_tier"]) == ("flex", "flex")
+    assert (entry["status"], entry["outcome"], entry["error_code"]) == (200, "ok", None)
+    assert (entry["output_tokens"], entry["attempt"], entry["fault"]) == (50, 1, None)
+    assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [entry]
+
+
+def test_events_count_every_frame(start_emulator: StartEmulator) -> None:
+    emulator = start_emulator(config=FAST)
+    events = list(client(emulator).converse_stream(**ask())["stream"])
+
+    assert emulator.truth()[0]["events"] == len(events)
+
+
+def test_a_refused_request_is_logged_without_tokens(start_emulator: StartEmulator) -> None:
+    emulator = start_emulator(config={"default": FAST["default"] | {"quota": {"rpm": 1, "window": "sliding"}}})
+    bedrock = client(emulator)
+    bedrock.converse(**ask())
+    with pytest.raises(bedrock.exceptions.ThrottlingException):
+        bedrock.converse(**ask())
+    entry = emulator.truth(since=1)[0]
+
+    assert (entry["status"], entry["outcome"], entry["error_code"]) == (429, "throttled", "ThrottlingException")
+    assert entry["input_tokens"] is None
+    assert entry["served_tier"] is None
+    assert entry["first_token_at"] is None
+
+
+def test_a_client_that_vanishes_in_the_stream_is_logged_with_what_it_got(start_emulator: StartEmulator) -> None:
+    emulator = start_emulator(config=SLOW)
+    host, port = emulator.url.removeprefix("http://").split(":")
+    body = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request_bytes(f"/model/{NOVA}/converse-stream", body))
+        connection.recv(4096)
+    entry = wait_for_entry(emulator)
+
+    assert entry["outcome"] == CLIENT_GONE
+    assert entry["status"] == 200
+    assert entry["output_tokens"] < 8000
+    assert emulator.stats()["total"]["in_flight"] == 0
+
+
+def wait_for_entry(emulator: EmulatorProcess) -> dict[str, Any]:
+    for _ in range(200):
+        if entries := emulator.truth():
+            return entries[0]
+        time.sleep(0.02)
+    pytest.fail("no entry was written")
+
+
+def test_what_is_in_flight_when_the_emulator_stops_is_logged(start_emulator: StartEmulator, tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    emulator = start_emulator(config=SLOW, truth_log=path)
+    stream = iter(client(emulator).converse_stream(**ask())["stream"])
+    next(stream)
+    emulator.stop()
+    (entry,) = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    assert entry["outcome"] == Outcome.ABORTED
+    assert entry["first_event_at"] is not None
+
+
+def test_stats_agree_with_the_log(start_emulator: StartEmulator) -> None:
+    emulator = start_emulator(config=FAST)
+    bedrock = client(emulator)
+    for tier in ("default", "flex", "flex"):
+        bedrock.converse(**ask(serviceTier={"type": tier}))
+    truth, stats = emulator.truth(), emulator.stats()
+
+    flex = stats["models"][NOVA]["flex"]
+    assert (flex["requests"], flex["in_flight"], flex["outcomes"]) == (2, 0, {"ok": 2})
+    assert stats["total"]["output_tokens"] == sum(row["output_tokens"] for row in truth)
+    assert stats["total"]["input_tokens"] == sum(row["input_tokens"] for row in truth)
+
+
+def test_a_reset_begins_the_answers_again(start_emulator: StartEmulator) -> None:
+    emulator = start_emulator(config={"default": {"latency": FAST["default"]["latency"]}})
+    bedrock = client(emulator)
+    first = [bedrock.converse(**ask())["usage"]["outputTokens"] for _ in range(5)]
+    emulator.reset()
+    second = [bedrock.converse(**ask())["usage"]["outputTokens"] for _ in range(5)]
+
+    assert first == second
+    assert len(set(first)) > 1
+    assert len(emulator.truth(since=5)) == 5
+
+
+def test_the_endpoint_answers_with_the_lines_of_the_file() -> None:
+    log = TruthLog(memory_lines=3)
+    for _ in range(5):
+        log.append(TruthEntry(outcome="ok"))
+    page = log.page(since=1)
+
+    assert [json.loads(line)["seq"] for line in page.to_jsonl().splitlines()] == [3, 4, 5]
+    assert page.forgotten == 1
+    assert log.page(since=4).forgotten == 0
+    assert [json.loads(line)["seq"] for line in log.page(since=2, limit=2).lines] == [3, 4]
+    assert log.page(since=9).lines == []
+
+
+def test_forgotten_lines_are_not_passed_over_silently(start_emulator: StartEmulator) -> None:
+    emulator = start_emulator(config=FAST)
+    client(emulator).converse(**ask())
+    emulator.reset()
+
+    with pytest.raises(EmulatorError, match="no longer in memory"):
+        emulator.truth(since=0)
