@@ -12,6 +12,7 @@ from analysis.metrics import Metrics, in_scope, measure, sample_values
 from analysis.percentiles import Interval, estimate_quantile, min_samples
 from analysis.phases import Windows, measured_seconds
 from analysis.validity import CheckStatus, Validity
+from bedrock.outcome import Outcome
 from scenarios.objective_units import QUANTITIES
 from scenarios.objectives import Objective, ObjectiveError, parse_objective, quantile_of
 
@@ -19,6 +20,9 @@ PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 
 #: Exit codes of the contract that a finished analysis can give.
 EXIT_PASS, EXIT_FAIL, EXIT_INTERRUPTED, EXIT_INCONCLUSIVE, EXIT_LIMIT = 0, 1, 2, 5, 6
+
+#: Outcomes of attempts that the service did not take on, and of those that were never finished or sent.
+_REFUSED = (Outcome.CONNECTION_ERROR, Outcome.CLIENT_ERROR, Outcome.ABORTED, Outcome.DROPPED)
 
 #: A mean or a maximum of fewer values says more about chance than about the service.
 MIN_SAMPLES_MEAN = 30
@@ -29,13 +33,14 @@ MIN_SAMPLES_SHARE = 20
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveResult:
-    """One objective judged; `observed` and `limit` are in the metric's internal unit."""
+    """One objective judged; `observed` and `limit` are in the metric's internal unit, `observed_text` carries it."""
 
     objective: str
     metric: str | None
     stat: str | None
     scope: Mapping[str, str]
     observed: float | None
+    observed_text: str | None
     limit: float | None
     margin_pct: float | None
     n: int
@@ -77,8 +82,26 @@ def judge_text(text: str, records: pd.DataFrame, windows: Windows, run: RunInfo)
     try:
         objective = parse_objective(text)
     except ObjectiveError as error:
-        return ObjectiveResult(text, None, None, {}, None, None, None, 0, None, None, INCONCLUSIVE, str(error))
+        return _not_understood(text, str(error))
     return judge_objective(objective, records, windows, run)
+
+
+def _not_understood(text: str, why: str) -> ObjectiveResult:
+    return ObjectiveResult(
+        objective=text,
+        metric=None,
+        stat=None,
+        scope={},
+        observed=None,
+        observed_text=None,
+        limit=None,
+        margin_pct=None,
+        n=0,
+        min_samples=None,
+        ci95=None,
+        status=INCONCLUSIVE,
+        reason=why,
+    )
 
 
 def judge_objective(objective: Objective, records: pd.DataFrame, windows: Windows, run: RunInfo) -> ObjectiveResult:
@@ -93,6 +116,7 @@ def judge_objective(objective: Objective, records: pd.DataFrame, windows: Window
         stat=objective.stat,
         scope=objective.scope,
         observed=seen.value,
+        observed_text=None if seen.value is None else _quantity(objective, seen.value),
         limit=objective.limit,
         margin_pct=_margin_pct(objective, seen.value),
         n=seen.n,
@@ -164,7 +188,7 @@ def _status(objective: Objective, seen: Observation, needed: int) -> tuple[str, 
     if seen.n == 0:
         return INCONCLUSIVE, "no data"
     if seen.n < needed:
-        return INCONCLUSIVE, f"needs {needed - seen.n} more samples ({seen.n} of {needed})"
+        return INCONCLUSIVE, f"{_needs(needed - seen.n)} ({seen.n} of {needed})"
     if seen.value is None:
         return INCONCLUSIVE, _why_unknown(objective, seen.n)
     return (PASS if objective.met_by(seen.value) else FAIL), _closeness(objective, seen.interval)
@@ -178,10 +202,14 @@ def _closeness(objective: Objective, interval: Interval | None) -> str | None:
     return f"close call: the 95 % interval, {low} to {high}, includes the limit"
 
 
+def _needs(count: int) -> str:
+    return f"needs {count} more {'sample' if count == 1 else 'samples'}"
+
+
 def _why_unknown(objective: Objective, n: int) -> str:
     q = quantile_of(objective.stat or "")
     if q is not None and n < min_samples(q):
-        return f"needs {min_samples(q) - n} more samples: {objective.stat} has no interval below {min_samples(q)}"
+        return f"{_needs(min_samples(q) - n)}: {objective.stat} has no interval below {min_samples(q)}"
     if objective.kind == "money":
         return "the price of a model that was called is not known"
     return "could not be computed from the records"
@@ -262,9 +290,8 @@ def _exit_code(status: str, run: RunInfo, validity: Validity, doubts: Sequence[s
 
 
 def _sentence(result: ObjectiveResult) -> str:
-    if result.status == FAIL and result.observed is not None:
-        observed = _quantity(parse_objective(result.objective), result.observed)
-        return f"Missed: {result.objective} (observed {observed}, n = {result.n})"
+    if result.status == FAIL:
+        return f"Missed: {result.objective} (observed {result.observed_text}, n = {result.n})"
     return f"Undecided: {result.objective}: {result.reason}"
 
 
@@ -277,10 +304,10 @@ def why_no_data(records: pd.DataFrame, run: RunInfo) -> str | None:
     if records.empty:
         started = [cell for cell in run.cells if cell.status not in ("skipped", "pending")]
         return "No request was recorded" if started else "Nothing was sent: no cell was started"
-    outcomes = set(records["outcome"].unique())
-    if outcomes <= {"connection_error", "client_error", "aborted", "dropped"}:
-        return "No request was accepted by the service" + _commonest_error(records)
-    return None
+    refused = records["outcome"].isin(_REFUSED)
+    # A timeout is the service's failure, unless nothing ever came back: then there may be no service.
+    silent = (records["outcome"] == Outcome.TIMEOUT) & bool(records["http_status"].isna().all())
+    return f"No request was accepted by the service{_commonest_error(records)}" if (refused | silent).all() else None
 
 
 def _commonest_error(records: pd.DataFrame) -> str:

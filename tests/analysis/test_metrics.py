@@ -154,11 +154,12 @@ def test_goodput_is_zero_and_known_where_nothing_was_answered(tmp_path: Path) ->
 
 def test_costs_are_per_billed_request_and_per_good_message(tmp_path: Path) -> None:
     one = (40 * 0.8 + 60 * 3.2) / 1e6
-    records = [*several(4), *several(4, 4, e2e_ms=4000.0), *several(8, 8, outcome="throttled")]
+    records = [*several(4), *several(4, 4, e2e_ms=4000.0), *several(8, 8, outcome="throttled"),
+               *several(3, 16, phase="warmup")]  # fmt: skip
 
     metrics = metrics_of(tmp_path, records)
 
-    assert metrics["cost_usd"] == pytest.approx(8 * one)
+    assert metrics["cost_usd"] == pytest.approx(11 * one)
     assert metrics["cost_per_request_usd"] == pytest.approx(one)  # throttled attempts are not billed
     assert metrics["cost_per_good_request_usd"] == pytest.approx(2 * one)
 
