@@ -1,4 +1,4 @@
-"""Where a suite is: a line every few seconds, or a live line on a terminal. Always on stderr."""
+"""Where a suite is: a line every few seconds, or two live lines on a terminal. Always on stderr."""
 
 import sys
 import time
@@ -39,10 +39,17 @@ class Snapshot:
 
 def progress_line(snapshot: Snapshot) -> str:
     """One line: where, how long, how fast, what went wrong, what it cost."""
+    return f"{_where(snapshot)} · {_how(snapshot)}"
+
+
+def _where(snapshot: Snapshot) -> str:
+    elapsed, total = (format_duration(round(seconds)) for seconds in (snapshot.elapsed_s, snapshot.total_s))
+    place = f"[{snapshot.cell_number}/{snapshot.cells}] {snapshot.cell}"
+    return f"{place} · {snapshot.phase or 'starting'} · {elapsed} of about {total}"
+
+
+def _how(snapshot: Snapshot) -> str:
     parts = [
-        f"[{snapshot.cell_number}/{snapshot.cells}] {snapshot.cell}",
-        snapshot.phase or "starting",
-        f"{format_duration(round(snapshot.elapsed_s))} of about {format_duration(round(snapshot.total_s))}",
         _rates(snapshot),
         f"in flight {snapshot.in_flight}",
         f"TTFT p50 {_ms(snapshot.ttft_p50_ms)} p95 {_ms(snapshot.ttft_p95_ms)}",
@@ -103,7 +110,7 @@ class LineProgress:
 
 
 class LiveProgress:
-    """One line on a terminal that is rewritten as things change."""
+    """Two short lines on a terminal that are rewritten as things change."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
@@ -112,15 +119,16 @@ class LiveProgress:
         self._live.start()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Rewrite the line."""
-        self._live.update(Text(progress_line(snapshot), overflow="ellipsis", no_wrap=True), refresh=True)
+        """Rewrite the lines."""
+        lines = f"{_where(snapshot)}\n  {_how(snapshot)}"
+        self._live.update(Text(lines, overflow="ellipsis", no_wrap=True), refresh=True)
 
     def note(self, text: str) -> None:
-        """Print above the live line."""
+        """Print above the live lines."""
         self._console.print(Text(text))
 
     def close(self) -> None:
-        """Remove the live line."""
+        """Remove the live lines."""
         self._live.stop()
 
 

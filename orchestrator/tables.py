@@ -146,7 +146,7 @@ def results_text(summary: Mapping[str, Any]) -> list[Any]:
 def _results_table(summary: Mapping[str, Any]) -> Table:
     table = _table(
         "Results",
-        ("cell", "n", "TTFT p50", "p95", "e2e p50", "p95 ms", "throttled", "in 3 s", "cost USD", "status"),
+        ("cell", "n", "TTFT p50 ms", "p95", "e2e p50 ms", "p95", "throttled", "in 3 s", "cost USD", "status"),
     )
     for cell in summary["cells"]:
         table.add_row(cell["cell"], *_metric_columns(cell["metrics"]), str(cell.get("status") or MISSING))

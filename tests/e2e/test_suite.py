@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,10 +133,15 @@ def tiny(tmp_path_factory) -> Ended:
     return ended
 
 
+def unless_spoiled(ended: Ended, exit_code: int) -> int:
+    """The exit code, or 5 where this machine was too busy for the generator: then no other would be honest."""
+    return 5 if ended.summary["validity"]["status"] == "INVALID" else exit_code
+
+
 def test_a_suite_that_meets_its_objectives_ends_with_0(tiny):
-    assert (tiny.exit_code, tiny.summary["verdict"]["status"]) == (0, "PASS"), tiny.stderr
+    assert tiny.exit_code == unless_spoiled(tiny, 0), tiny.stderr
     assert [cell["status"] for cell in tiny.run["cells"]] == ["finished", "finished"]
-    assert tiny.run["exit_code"] == 0
+    assert tiny.run["exit_code"] == tiny.exit_code
     assert tiny.run["load_model"] == "mixed"
 
 
@@ -176,20 +182,14 @@ def test_the_results_directory_has_everything_of_the_contract(tiny):
     assert stats["total"]["requests"] == len(truth_of(directory))
 
 
-def report(directory: RunDirectory, **changes: Any) -> subprocess.CompletedProcess[str]:
-    """`report` of the directory after changes to its run.json; these are taken back."""
-    run = directory.read_run()
-    directory.write_run(run | changes)
-    try:
-        return subprocess.run(
-            [sys.executable, "run_tests.py", "report", str(directory.path)],
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        directory.write_run(run)
+def report(directory: RunDirectory) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "run_tests.py", "report", str(directory.path)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,12 +201,18 @@ def report(directory: RunDirectory, **changes: Any) -> subprocess.CompletedProce
         ({"objectives": ["ttft_ms p50 < 1s for service_tier=flex"]}, 5),
     ],
 )
-def test_a_report_is_made_again_from_the_files_and_ends_like_its_verdict(tiny, changes, exit_code):
-    done = report(tiny.directory, **changes)
+def test_a_report_is_made_again_from_the_files_and_ends_like_its_verdict(tiny, tmp_path, changes, exit_code):
+    copy = RunDirectory(tmp_path / "copy")
+    shutil.copytree(tiny.directory.path, copy.path)
+    copy.report_html.unlink()
+    copy.write_run(tiny.run | changes)
 
-    assert done.returncode == exit_code, done.stderr
+    done = report(copy)
+
+    assert done.returncode == unless_spoiled(tiny, exit_code), done.stderr
     assert "Verdict: " in done.stdout
-    assert done.stdout.splitlines()[-1] == str(tiny.directory.report_html.absolute())
+    assert done.stdout.splitlines()[-1] == str(copy.report_html)
+    assert copy.report_html.exists()
 
 
 def test_an_interrupted_suite_drains_reports_and_ends_with_2(tmp_path):

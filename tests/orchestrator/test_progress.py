@@ -68,7 +68,7 @@ def test_off_a_terminal_a_line_comes_every_few_seconds():
     assert lines[-1] == "something happened"
 
 
-def test_on_a_terminal_one_line_is_rewritten_and_gone_at_the_end():
+def test_on_a_terminal_the_state_is_rewritten_in_place_and_gone_at_the_end():
     stream = Terminal()
     progress = make_progress(stream)
     assert isinstance(progress, LiveProgress)
