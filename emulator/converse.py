@@ -11,8 +11,8 @@ from typing import Any
 
 from bedrock.catalog import SERVICE_TIERS, Catalog, Model
 from bedrock.eventstream import encode_frame_raw, encode_headers
+from bedrock.tokens import estimate_tokens
 from emulator import errors
-from emulator.tokens import estimate_tokens
 
 _ROLES = ("user", "assistant", "system")
 _LATENCIES = ("optimized", "standard")

@@ -1,16 +1,15 @@
 """A results directory for tests that no orchestrator started: plain `locust -f`, headless or in the web UI."""
 
-import platform
 import shlex
 import sys
 import time
 from argparse import Namespace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bedrock.clock import now
 from loadgen.options import LoadOptions
+from scenarios.provenance import git_commit, versions
 from scenarios.run_directory import RUN_SCHEMA_VERSION, CellDirectory, RunDirectory
 
 
@@ -54,13 +53,8 @@ class PlainRun:
             "scenario": self._scenario,
             "description": None,
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "versions": {
-                "python": platform.python_version(),
-                "locust": version("locust"),
-                "boto3": version("boto3"),
-                "botocore": version("botocore"),
-            },
-            "git_commit": None,
+            "versions": versions(),
+            "git_commit": git_commit(),
             "target": options.target,
             "endpoint_url": options.endpoint_url or None,
             "region": options.region,

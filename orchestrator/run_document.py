@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.exit_codes import ExitCode
-from orchestrator.identity import command_line, git_commit, versions
+from orchestrator.identity import command_line
 from orchestrator.limits import StopReason
 from orchestrator.settings import Settings
 from scenarios.cells import Cell
 from scenarios.objectives import parse_objective
+from scenarios.provenance import git_commit, versions
 from scenarios.run_directory import RUN_SCHEMA_VERSION, RunDirectory
 
 #: The workload's promise and scale (product definition).

@@ -171,8 +171,7 @@ def _metric_columns(metrics: Mapping[str, Any] | None) -> list[str]:
 def _objectives_table(summary: Mapping[str, Any]) -> Table:
     table = _table("Objectives", ("objective", "status", "observed", "n"), left=2)
     for result in summary["objectives"]:
-        observed = result["observed"]
-        shown = MISSING if observed is None else f"{observed:.4g}"
+        shown = MISSING if result["observed"] is None else result["observed_text"]
         table.add_row(result["objective"], result["status"], shown, str(result["n"]))
     return table
 

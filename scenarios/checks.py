@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog, split_model_id
 from scenarios.model import MANGAASSIST, SINGLE_PROMPT, ExtraCell, Scenario
+from scenarios.objectives import parse_objective
 
 #: Where a value stands in the scenario, and what is wrong with it.
 Finding = tuple[tuple[str | int, ...], str]
@@ -21,6 +22,7 @@ def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partia
     return [
         *([] if is_partial else _check_presence(scenario)),
         *_check_load(scenario),
+        *_check_objectives(scenario),
         *_check_traffic(scenario),
         *_check_models(scenario, known),
         *_check_repetitions(scenario),
@@ -33,6 +35,12 @@ def _check_presence(scenario: Scenario) -> Iterator[Finding]:
         yield ("load",), "say how much: rate (open loop) or users (closed loop), here or as matrix dimension"
     if not scenario.routing and not scenario.model_ids:
         yield (), "say what is called: model_id (one model), matrix.models (several) or routing (the mix)"
+
+
+def _check_objectives(scenario: Scenario) -> Iterator[Finding]:
+    for index, entry in enumerate(scenario.objectives):
+        if parse_objective(entry).on_fail == "abort":
+            yield ("objectives", index), "on_fail=abort is not supported yet: objectives are judged after the run"
 
 
 def _check_load(scenario: Scenario) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ All figures are estimates from stated assumptions: the prompts as they are, answ
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -13,6 +12,7 @@ from typing import Protocol
 
 from bedrock.catalog import Catalog, Model
 from bedrock.pricing import cost_usd
+from bedrock.tokens import estimate_tokens
 from scenarios.cells import Cell
 from scenarios.patterns import RateProfile
 
@@ -23,10 +23,6 @@ OUTPUT_TOKENS_SIGMA = 0.5
 
 #: Share of the assumed answer at the low end of the cost range; the high end assumes `max_tokens` in every answer.
 LOW_OUTPUT_SHARE = 0.5
-
-#: Words per token of English and tokens per character of Japanese: rules of thumb, and what the emulator counts by.
-WORDS_PER_TOKEN = 0.75
-TOKENS_PER_CJK_CHARACTER = 1.5
 
 #: Seconds a cell takes beside its load and its drain: starting and ending the Locust processes.
 CELL_OVERHEAD_S = 3.0
@@ -40,11 +36,6 @@ SLOT_FACTOR = 3.0
 SLOT_DEVIATIONS = 5.0
 #: ... and never fewer than this. An idle slot costs 10 kB; a missing one drops arrivals.
 MIN_SLOTS = 10
-
-#: Hiragana, katakana, ideographs, Hangul, and their punctuation and full-width forms.
-_CJK_CLASS = r"\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
-_CJK = re.compile(f"[{_CJK_CLASS}]")
-_WORD = re.compile(rf"[^\s{_CJK_CLASS}]+")
 
 
 class SampledMessage(Protocol):
@@ -135,13 +126,6 @@ class Plan:
     duration_s: float
     cost: CostRange | None
     quotas: tuple[QuotaUse, ...]
-
-
-def estimate_tokens(text: str) -> int:
-    """Input tokens of a prompt, rounded up: words / 0.75, and 1.5 for each Japanese character."""
-    characters = len(_CJK.findall(text))
-    words = len(_WORD.findall(text))
-    return math.ceil(characters * TOKENS_PER_CJK_CHARACTER + words / WORDS_PER_TOKEN - 1e-9)
 
 
 def assumed_output_tokens(max_tokens: int) -> float:

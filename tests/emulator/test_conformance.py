@@ -10,8 +10,8 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
+from bedrock.tokens import estimate_tokens
 from emulator.process import EmulatorProcess
-from emulator.tokens import estimate_tokens
 from tests.support.sdk import FAST, NOVA, ask, client
 
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from orchestrator.exit_codes import ExitCode
-from orchestrator.identity import command_line, git_commit, new_run_id, versions
+from orchestrator.identity import command_line, new_run_id
 from orchestrator.limits import StopReason
 from orchestrator.preflight import prepare
 from orchestrator.run_document import RunDocument, RunStart
 from orchestrator.settings import resolve
+from scenarios.provenance import git_commit, versions
 from scenarios.run_directory import RunDirectory
 
 SMOKE = Path(__file__).parents[2] / "scenarios" / "smoke.yaml"

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import emulator.tokens
 from bedrock.catalog import default_catalog
 from scenarios.cells import Cell, expand
 from scenarios.model import Scenario
@@ -20,7 +19,6 @@ from scenarios.plan import (
     assumed_e2e_s,
     assumed_output_tokens,
     busiest_minute,
-    estimate_tokens,
     make_plan,
     plan_cell,
     slots_for,
@@ -42,19 +40,6 @@ SAMPLE = [FakeMessage("one two three", PRO)]
 def cell_of(**values) -> Cell:
     scenario = Scenario.model_validate({"name": "x", "model_id": PRO} | values)
     return expand(scenario, CATALOG, {})[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [("", 0), ("one two three", 4), ("こんにちは", 8), ("One Piece の 最新刊", 9), ("   ", 0)],
-)
-def test_tokens_of_a_prompt_are_estimated_by_words_and_characters(text, tokens):
-    assert estimate_tokens(text) == tokens
-
-
-@given(st.text(max_size=200))
-def test_the_emulator_counts_tokens_the_same_way(text):
-    assert estimate_tokens(text) == emulator.tokens.estimate_tokens(text)
 
 
 def test_assumed_answers_are_the_mean_of_the_cut_off_lognormal():
