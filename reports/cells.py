@@ -72,7 +72,8 @@ def _result(number: int, cell: Mapping[str, Any]) -> CellResult:
 
 
 def _worst(objectives: Sequence[Mapping[str, Any]]) -> str | None:
-    found = {str(objective["status"]) for objective in objectives}
+    """The worst status; an objective `for` another part of the traffic says nothing about this cell."""
+    found = {str(objective["status"]) for objective in objectives if objective.get("n") or not objective.get("scope")}
     return next((status for status in ("FAIL", "INCONCLUSIVE", "PASS") if status in found), None)
 
 
@@ -139,5 +140,5 @@ def _rank(known: Sequence[str], value: str) -> tuple[int, str]:
 def varying(cells: Sequence[CellResult]) -> list[str]:
     """Dimensions in which the cells differ, outermost first; together they tell all cells apart."""
     found = [name for name in DIMENSIONS[:-1] if len({cell.dims[name] for cell in cells}) > 1]
-    is_unique = len({cell.label(found) for cell in cells}) == len(cells)
+    is_unique = len({tuple(cell.dims[name] for name in found) for cell in cells}) == len(cells)
     return found if is_unique else [*found, "name"]

@@ -61,7 +61,10 @@ def render_html(material: Material, time: Timeline, figures: Sequence[PageFigure
     template = _environment().get_template("report.html")
     overview, *charts = figures
     return template.render(
-        run=material.run,
+        description=material.run.get("description"),
+        command=material.run.get("command"),
+        include_failures=material.run.get("include_failures") is True,
+        version=(material.run.get("versions") or {}).get("project"),
         title=material.run.get("scenario") or "load test",
         verdict=first_screen.verdict(material),
         banners=first_screen.banners(material),
@@ -85,6 +88,7 @@ def render_html(material: Material, time: Timeline, figures: Sequence[PageFigure
         cost_notes=cost.cost_notes(material),
         cost_tables=cost.cost_tables(material),
         errors=service.errors_table(material),
+        no_errors=service.no_errors_sentence(material),
         validity=service.validity_table(material),
         definitions=DEFINITIONS,
         config=_config_lines(config),

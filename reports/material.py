@@ -15,7 +15,7 @@ COMMAND_LIMIT = 2000
 #: Columns of the records that reach an output file as text.
 _TEXT_COLUMNS = (
     "cell", "process", "message_id", "phase", "query_type", "complexity", "language", "prompt_size", "model_id",
-    "requested_tier", "served_tier", "outcome", "error_code", "error_message", "stop_reason",
+    "model", "requested_tier", "served_tier", "service_tier", "outcome", "error_code", "error_message", "stop_reason",
 )  # fmt: skip
 
 

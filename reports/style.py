@@ -21,6 +21,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -262,8 +263,20 @@ def readable_on(color: tuple[float, float, float, float]) -> str:
     return ON_LIGHT if (luminance + 0.05) ** 2 > 1.05 * 0.05 else ON_DARK
 
 
+def freeze(figure: Figure) -> None:
+    """Lay the figure out and fix its axes, rounded: the layout solver's last digits vary from one call to the next."""
+    if figure.get_layout_engine() is None or isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(float(part), 5) for part in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+
+
 def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG: text stays text, no date, no program name, so equal data give equal bytes."""
+    freeze(figure)
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None}
     figure.savefig(buffer, format="svg", metadata=metadata, dpi=CSS_DPI * 1.5)
@@ -272,6 +285,7 @@ def svg_bytes(figure: Figure) -> bytes:
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, two pixels per CSS pixel."""
+    freeze(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None}, dpi=CSS_DPI * PNG_SCALE)
     return buffer.getvalue()
@@ -293,7 +307,15 @@ def _portable(svg: str) -> str:
     classes: dict[str, str] = {}
     body = re.sub(r"<[^>]*>", lambda tag: _shorter_tag(tag[0], classes), body)
     rules = "".join(f".{name}{{{css}}}" for css, name in classes.items())
+    body = _short_ids(body)
     return body.replace("</style>", f"text{{font-family:{FONT_STACK}}}{rules}</style>", 1)
+
+
+def _short_ids(body: str) -> str:
+    """Number the ids: those of matplotlib are hashes of full-precision coordinates."""
+    names = {raw: f"i{number}" for number, raw in enumerate(dict.fromkeys(re.findall(r'<[^>]* id="([^"]*)"', body)))}
+    pattern = re.compile(r'(<[^>]*? id="|url\(#|href="#)([^")]*)')
+    return pattern.sub(lambda found: found[1] + names.get(found[2], found[2]), body)
 
 
 def _shorter_tag(tag: str, classes: dict[str, str]) -> str:

@@ -116,8 +116,8 @@ def token_lines(material: Material) -> str:
     return text
 
 
-def _of_cell(cells: "pd.Series[str]", entries: Mapping[str, Mapping[str, Any]], name: str) -> "pd.Series[float]":
+def _of_cell(cells: "pd.Series[str]", entries: Mapping[str, Mapping[str, Any]], name: str) -> "pd.Series[Any]":
     """A number of each record's cell; NaN (null in the file) where the cell has none."""
     values = {cell: entry.get(name) for cell, entry in entries.items()}
     found = cells.map({cell: np.nan if value is None else float(value) for cell, value in values.items()}).astype(float)
-    return found.convert_dtypes(convert_floating=False) if name == "users" else found
+    return found.astype("Int64") if name == "users" else found

@@ -81,20 +81,21 @@ def timeline(material: Material) -> Timeline:
 
 
 def _percentile_width_s(dots: pd.DataFrame, narrowest_s: float) -> float:
-    """The narrowest window that usually holds the 72 requests of a p95, else the 6 of a p50.
+    """The narrowest window that usually holds the 72 requests of a p95, else the 6 of a p50, else the widest.
 
-    A cell must keep at least four windows, or nothing would be left of its course.
+    For a p95 a cell must keep four windows, for a p50 two, or nothing would be left of its course.
     """
     if dots.empty:
         return narrowest_s
     within = dots["at_s"] - dots.groupby("cell")["at_s"].transform("min")
-    widest_s = float(within.groupby(dots["cell"]).max().median()) / 4
-    candidates = [width for width in _WIDTHS_S if width >= narrowest_s and width <= max(widest_s, narrowest_s)]
-    for needed in (MIN_SAMPLES["p95"], MIN_SAMPLES["p50"]):
-        for width in candidates:
+    length_s = float(within.groupby(dots["cell"]).max().median())
+    widest = narrowest_s
+    for needed, fewest_windows in ((MIN_SAMPLES["p95"], 4), (MIN_SAMPLES["p50"], 2)):
+        for width in (each for each in _WIDTHS_S if narrowest_s <= each <= length_s / fewest_windows):
             if dots.groupby([dots["cell"], within // width]).size().median() >= needed:
                 return width
-    return narrowest_s
+            widest = width
+    return widest
 
 
 def _percentiles(material: Material, records: pd.DataFrame, zero: float, width_s: float) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def cell_charts(material: Material) -> list[Chart]:
     frame, dims = cells_frame(material), list(material.dimensions)
     answered = frame.dropna(subset=["e2e_ms_mean"])
     limits = p95_limits(material)
-    how = prompt_size.split(material.cells, dims)
+    how = prompt_size.split([cell for cell in material.cells if cell.metrics], dims)
     sizes = sizes_frame(material, how.facets, how.hue)
     return [
         Chart(
@@ -79,7 +79,7 @@ def cell_charts(material: Material) -> list[Chart]:
             "Latency by prompt size",
             prompt_size.finding(sizes, how),
             "p50 to p95 of time to first token and whole response for each prompt size.",
-            "by-prompt_size",
+            "groups",
             _unless_empty(sizes, lambda canvas: prompt_size.latency_by_prompt_size(sizes, how, canvas)),
         ),
         Chart(

@@ -22,7 +22,10 @@ from reports.text import shorten
 
 #: More panels than this are not drawn; the caption says so.
 MAX_PANELS = 12
+#: More tiers or sizes than this are no real ones.
+MAX_LINES = 8
 _METRIC = "e2e_ms"
+_TITLE_CHAR_PX = 8
 _ROW_PX, _SQUARE_PX, _LABEL_PX, _PANEL_FRAME_PX, _BAR_PX = 48, 130, 90, 62, 70
 #: How a square says whether its cell alone meets the objectives.
 _SIGNS = {"PASS": " ✓", "FAIL": " ✗", "INCONCLUSIVE": " ?"}
@@ -46,7 +49,8 @@ def latency_heatmap(frame: pd.DataFrame, dimensions: Sequence[str], canvas: Canv
     """
     named = frame.assign(panel=panel_names(frame, dimensions))
     panels = in_order(named["panel"], "load")[:MAX_PANELS]
-    tiers, sizes = in_order(named["tier"], "tier"), in_order(named["size"], "size")
+    tiers, sizes = in_order(named["tier"], "tier")[:MAX_LINES], in_order(named["size"], "size")[:MAX_LINES]
+    named = named[named["tier"].isin(tiers) & named["size"].isin(sizes)]
     columns = 1 if canvas.narrow else min(3, len(panels))
     lines = -(-len(panels) // columns)
     width_px = max(_LABEL_PX + columns * len(sizes) * _SQUARE_PX, 420)
@@ -59,17 +63,17 @@ def latency_heatmap(frame: pd.DataFrame, dimensions: Sequence[str], canvas: Canv
             axes.set_visible(False)
             continue
         _panel(axes, named[named["panel"] == panels[position]], (tiers, sizes), stat, norm)
-        axes.set_title(shorten(panels[position], 44))
+        axes.set_title(shorten(panels[position], max(16, len(sizes) * _SQUARE_PX // _TITLE_CHAR_PX)))
         axes.tick_params(axis="y", labelleft=position % columns == 0)
     bar = figure.colorbar(
         ScalarMappable(norm, style.MAGNITUDE_MAP),
         ax=list(grid[: len(panels)]),
         location="bottom",
-        shrink=0.6,
+        shrink=0.9 if canvas.narrow else 0.6,
         aspect=34,
     )
     bar.set_label(f"whole response {stat}, ms (log colour)")
-    style.plain_log_ticks(bar.ax.xaxis, 5)
+    style.plain_log_ticks(bar.ax.xaxis, 3 if canvas.narrow else 5)
     bar.outline.set_visible(False)
     return figure
 

@@ -17,6 +17,10 @@ from reports.timeline import Band, Limit, Timeline
 _STRIPS = ("rate", "ttft_ms", "e2e_ms", "failures")
 _CHAR_PX = 6.4
 _FEW_DOTS = 1500
+#: More cells than this would make bands too narrow to see.
+_MAX_BANDS = 120
+#: Lines of more windows than this go without markers: those would touch, and weigh.
+_MAX_MARKERS = 400
 _FAILURES = (("throttled", "throttled", 4), ("errors", "errors", 1), ("dropped", "dropped by the generator", 3))
 
 
@@ -41,7 +45,8 @@ def overview(timeline: Timeline, limits: Mapping[str, Sequence[Limit]], canvas: 
 
 
 def _bands(axes: Axes, bands: Sequence[Band]) -> None:
-    for band in bands:
+    wide_enough = [band for band in bands if band.strong or len(bands) <= _MAX_BANDS]
+    for band in wide_enough:
         color = style.LIGHT.band_strong if band.strong else style.LIGHT.band
         axes.axvspan(band.start_s, band.end_s, facecolor=color, linewidth=0, zorder=0)
 
@@ -89,8 +94,8 @@ def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit
     for position, stat in enumerate(("p50", "p95")):
         values, look = windows[f"{name}_{stat}_ms"], style.series(position)
         line = axes.plot(
-            windows["at_s"], values, color=look.color, linestyle=look.dash, marker=look.marker, markersize=3.5,
-            zorder=4, label=stat,
+            windows["at_s"], values, color=look.color, linestyle=look.dash, markersize=3.5, zorder=4, label=stat,
+            marker=look.marker if len(windows) <= _MAX_MARKERS else "",
         )  # fmt: skip
         handles += line if values.notna().any() else []
     if dots.empty:
@@ -164,7 +169,7 @@ def finding(timeline: Timeline) -> str:
     if not throttled.empty:
         share = windows["throttled"].sum() / max(windows["started"].sum(), 1)
         first = style.clock(float(throttled.index[0]))
-        parts.append(f"First throttle after {first}; {percent(share)} of all attempts throttled.")
+        parts.append(f"First throttles in the window from {first}; {percent(share)} of all attempts throttled.")
     peak = windows["offered"].astype(float) / timeline.width_s
     parts.append(f"Offered rate peaks at {rate(float(peak.max()))}/s.")
     parts.append(_method(timeline))

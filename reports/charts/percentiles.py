@@ -21,6 +21,7 @@ from reports.charts.rows import (
     side_panel,
 )
 from reports.charts.wording import cell_name, highest, lower_is_better
+from reports.frames import MIN_SAMPLES
 from reports.numbers import count, milliseconds
 from reports.style import Canvas
 
@@ -73,23 +74,30 @@ def _keys(rows: Rows, limits: Mapping[str, float]) -> list[Artist]:
 
 
 def finding(frame: pd.DataFrame, dimensions: Sequence[str], limits: Mapping[str, float]) -> str:
-    """The caption's sentence: the slowest TTFT p95, how far it lies above its p50, and how many cells miss a limit."""
-    known = frame.dropna(subset=["ttft_ms_p95"])
+    """The caption's sentence: the slowest firm TTFT p95 and how far above its p50; the slowest p50 if none is firm."""
+    known = frame.dropna(subset=["ttft_ms_p50"])
+    firm = known[known["ttft_ms_p95_firm"].astype(bool)]
     if known.empty:
         return "No request was answered, so there are no percentiles."
-    slow = highest(known, "ttft_ms_p95")
-    p50, p95 = float(slow["ttft_ms_p50"]), float(slow["ttft_ms_p95"])
-    where = f" in {cell_name(slow, dimensions)}" if len(known) > 1 else ""
-    text = f"TTFT p95 is {f'highest{where}: ' if where else ''}{milliseconds(p95)} ms"
-    text += f", {p95 / p50:.1f} times its p50 (n = {count(slow['n'])})." if p50 > 0 else "."
-    return f"{text}{_misses(known, limits)} {lower_is_better()}{cut_note(frame)}"
+    stat = "p50" if firm.empty else "p95"
+    slow = highest(known if firm.empty else firm, f"ttft_ms_{stat}")
+    value = f"{milliseconds(slow[f'ttft_ms_{stat}'])} ms"
+    text = (
+        f"TTFT {stat} is highest in {cell_name(slow, dimensions)}: {value}"
+        if len(known) > 1
+        else f"TTFT {stat} is {value}"
+    )
+    if stat == "p95" and slow["ttft_ms_p50"] > 0:
+        text += f", {slow['ttft_ms_p95'] / slow['ttft_ms_p50']:.1f} times its p50"
+    rest = "" if stat == "p95" else f" No cell has the {MIN_SAMPLES['p95']} requests that a firm p95 needs."
+    return f"{text} (n = {count(slow['n'])}).{rest}{_misses(known, limits)} {lower_is_better()}{cut_note(frame)}"
 
 
 def _misses(known: pd.DataFrame, limits: Mapping[str, float]) -> str:
     parts = []
     for metric, name in (("ttft_ms", "TTFT"), ("e2e_ms", "whole response")):
-        if metric in limits:
-            firm = known[known[f"{metric}_p95_firm"].astype(bool)]
+        firm = known[known[f"{metric}_p95_firm"].astype(bool)]
+        if metric in limits and len(firm):
             over = int((firm[f"{metric}_p95"].astype(float) > limits[metric]).sum())
             cells = f"{len(firm)} {'cell' if len(firm) == 1 else 'cells'} with a firm p95"
             parts.append(f"{name} p95 exceeds {milliseconds(limits[metric])} ms in {over} of {cells}")

@@ -18,8 +18,14 @@ from reports.numbers import count
 from reports.style import Canvas
 from reports.text import shorten
 
+#: More sizes than this are not drawn; the table has them.
+MAX_SIZES = 6
 #: More panels than this are merged: their requests are pooled and the caption says so.
 MAX_FACETS = 6
+
+
+#: Titles of the phone's panels.
+_SHORT = {"ttft_ms": "TTFT, ms", "e2e_ms": "response, ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +54,34 @@ def split(cells: Sequence[CellResult], dimensions: Sequence[str]) -> SizeSplit:
 def latency_by_prompt_size(frame: pd.DataFrame, how: SizeSplit, canvas: Canvas) -> Figure:
     """p50 to p95 by prompt size, a row of panels per metric; `frame` is `frames.sizes_frame` of the same split."""
     labels = how.facet_labels or ("",)
+    sizes = in_order(frame["size"], "size")[:MAX_SIZES]
+    frame = frame[frame["size"].isin(sizes)]
     side_by_side = canvas.narrow or len(labels) == 1
     shape = (len(labels), 2) if side_by_side else (2, len(labels))
-    figure = canvas.figure(64 + (190 if canvas.narrow else 225) * shape[0])
+    figure = canvas.figure(64 + (200 if canvas.narrow else 225) * shape[0])
     grid = figure.subplots(*shape, squeeze=False, sharey="col" if side_by_side else "row")
     hues = in_order(frame["hue"], how.hue or "")
     for column, label in enumerate(labels):
         for row, (metric, title) in enumerate(METRICS.items()):
             axes = grid[column][row] if side_by_side else grid[row][column]
             part = frame[(frame["metric"] == metric) & (frame["facet"] == label)]
-            _panel(axes, part, hues, in_order(frame["size"], "size"))
+            _panel(axes, part, hues, sizes, canvas)
+            if canvas.narrow:  # no room for a label at the axis
+                axes.set_title(
+                    "\n".join([*([shorten(label, 20) if row == 0 else ""] if label else []), _SHORT[metric]])
+                )
+                continue
             if side_by_side or column == 0:
                 axes.set_ylabel(title)
             if label and (row == 0 or side_by_side):
-                axes.set_title(shorten(label, 24 if canvas.narrow else 40))
+                axes.set_title(shorten(label, max(14, canvas.width_px // len(labels) // 9)))
     _legend(figure, frame, hues, how, canvas)
+    if canvas.narrow:
+        figure.supxlabel("prompt size and fewest requests (n)", fontsize=style.SMALL_PT, color=style.LIGHT.muted)
     return figure
 
 
-def _panel(axes: Axes, part: pd.DataFrame, hues: Sequence[str], sizes: Sequence[str]) -> None:
+def _panel(axes: Axes, part: pd.DataFrame, hues: Sequence[str], sizes: Sequence[str], canvas: Canvas) -> None:
     spread = 0.62 / max(len(hues), 1)
     for position, hue in enumerate(hues):
         look, mine = style.series(position), part[part["hue"] == hue]
@@ -77,13 +92,16 @@ def _panel(axes: Axes, part: pd.DataFrame, hues: Sequence[str], sizes: Sequence[
         points(axes, x, mine["p95"], cap, mine["n"] >= 0, size=11)
         rough = mine["n"] < MIN_SAMPLES["p95"]
         points(axes, x[rough], mine["p95"][rough], style.SeriesStyle(look.color, "o", "-"), mine["n"][rough] < 0)
-    _sizes_axis(axes, part, sizes)
+    _sizes_axis(axes, part, sizes, "" if canvas.narrow else "n ≥ ")
     style.log_axis(axes, "y", 6)
 
 
-def _sizes_axis(axes: Axes, part: pd.DataFrame, sizes: Sequence[str]) -> None:
+def _sizes_axis(axes: Axes, part: pd.DataFrame, sizes: Sequence[str], before: str) -> None:
     fewest = part.groupby("size")["n"].min()
-    names = [f"{shorten(size, 10)}\nn ≥ {count(fewest[size])}" if size in fewest else f"{size}\n—" for size in sizes]
+    names = [
+        f"{shorten(size, 8)}\n{before}{count(fewest[size])}" if size in fewest else f"{shorten(size, 8)}\n—"
+        for size in sizes
+    ]
     axes.set_xticks(range(len(sizes)), names)
     axes.set_xlim(-0.55, len(sizes) - 0.45)
     axes.tick_params(axis="x", length=0)

@@ -79,8 +79,9 @@ def label_rows(axes: Axes, rows: Rows, canvas: Canvas) -> None:
     axes.spines["left"].set_visible(False)
     for y, text in rows.headings:
         axes.text(
-            0, y, shorten(text, 44 if canvas.narrow else 90), transform=axes.get_yaxis_transform(),
-            fontsize=style.SMALL_PT, fontweight="bold", color=style.LIGHT.ink, va="center", clip_on=False, zorder=6,
+            0, y, shorten(text, 36 if canvas.narrow else 64), transform=axes.get_yaxis_transform(),
+            fontsize=style.SMALL_PT, fontweight="bold", color=style.LIGHT.ink, va="center", clip_on=False,
+            zorder=6, in_layout=False,
             bbox={"facecolor": style.LIGHT.surface, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
 

@@ -20,7 +20,8 @@ def lowest(frame: pd.DataFrame, column: str) -> "pd.Series[Any]":
 
 def cell_name(cell: "pd.Series[Any]", dimensions: Sequence[str]) -> str:
     """What a caption calls a cell: the values that tell it apart, or its name."""
-    return " · ".join(str(cell[name]) for name in dimensions) or shorten(str(cell["name"]), 48)
+    name = " · ".join(shorten(str(cell[dimension]), 40) for dimension in dimensions)
+    return shorten(name, 100) or shorten(str(cell["name"]), 48)
 
 
 def lower_is_better() -> str:

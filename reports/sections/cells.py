@@ -32,7 +32,7 @@ def cells_table(material: Material) -> Table:
 
 
 def _cell_row(material: Material, cell: CellResult, scales: Mapping[str, float]) -> list[Entry]:
-    label = Entry(f"#{cell.number} {material.label(cell)}", detail=cell.name)
+    label = Entry(f"#{cell.number} {shorten(material.label(cell), 120)}", detail=cell.name)
     if not cell.metrics or not cell.metrics.get("requests"):
         why = cell.reason or "no request was recorded"
         return [label, status_entry(cell.status, small=why), *(Entry(MISSING, why) for _ in SHARED_COLUMNS)]

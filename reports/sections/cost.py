@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports import numbers
+from reports.cells import tier_order
 from reports.material import Material
 from reports.table import Column, Entry, Table, text_column
 from reports.text import shorten
@@ -54,13 +55,17 @@ def _by_model_and_tier(cost: Mapping[str, Any]) -> Table:
             Entry(numbers.usd(row.get("cost_usd")), _NO_PRICE),
             Entry(numbers.usd(row.get("cost_per_request_usd")), _NO_PRICE),
         ]
-        for row in cost.get("by_model_and_tier") or []
+        for row in sorted(cost.get("by_model_and_tier") or [], key=_model_and_tier)
     ]
     columns = (
         text_column("Model"), text_column("Tier"), Column("Billed requests"), Column("Input", "tokens"),
         Column("Output", "tokens"), Column("Cost", "USD"), Column("Per request", "USD"),
     )  # fmt: skip
     return Table("cost-now", "Cost of this run", columns, rows)
+
+
+def _model_and_tier(row: Mapping[str, Any]) -> tuple[str, tuple[int, str]]:
+    return str(row.get("model")), tier_order(str(row.get("service_tier")))
 
 
 def _what_ifs(cost: Mapping[str, Any]) -> Table:

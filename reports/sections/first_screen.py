@@ -194,7 +194,8 @@ def identity(material: Material) -> list[tuple[str, str]]:
     run = material.run
     versions = run.get("versions") or {}
     tools = ", ".join(f"{name} {version}" for name, version in versions.items())
-    models = sorted({cell.dims["model"] for cell in material.cells})
+    called = [str(group["key"]) for group in (material.summary.get("groups") or {}).get("model") or []]
+    models = called or sorted({cell.dims["model"] for cell in material.cells})
     target = " ".join(str(part) for part in (run.get("target"), run.get("endpoint_url")) if part)
     pairs = [
         ("Run", run.get("run_id")),
@@ -204,11 +205,23 @@ def identity(material: Material) -> list[tuple[str, str]]:
         ("Region, API", ", ".join(str(part) for part in (run.get("region"), run.get("api")) if part)),
         ("Models", ", ".join(models[:6])),
         ("Load model", f"{run.get('load_model')} loop" if run.get("load_model") else None),
-        ("Transport", f"{run.get('transport')}, SDK retries {run.get('sdk_retries') or 'not recorded'}"),
-        ("Generator", f"processes {run.get('processes') or 'not recorded'}, seed {run.get('seed')}"),
-        ("Commit, tools", ", ".join(part for part in (str(run.get("git_commit") or "no commit"), tools) if part)),
+        ("Transport", f"{_known(run.get('transport'))}, SDK retries {_known(run.get('sdk_retries'))}"),
+        ("Generator", f"processes {_known(run.get('processes'))}, seed {_known(run.get('seed'))}"),
+        ("Commit, tools", ", ".join(part for part in (_commit(run.get("git_commit")), tools) if part)),
     ]
     return [(label, str(value) if value else numbers.MISSING) for label, value in pairs]
+
+
+def _commit(commit: Any) -> str:
+    """The first characters of a commit's hash, and whether the tree had changes (`-dirty`)."""
+    if not commit:
+        return "no commit"
+    name, dash, state = str(commit).partition("-")
+    return f"{name[:12]}{dash}{state}"
+
+
+def _known(value: Any) -> str:
+    return "not recorded" if value is None else str(value)
 
 
 def loop_sentence(material: Material) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports import numbers, style
+from reports.cells import tier_order
 from reports.material import Material
 from reports.sections.metrics import PERCENTILE_NOTE
 from reports.table import Column, Entry, Table, cut, status_entry, text_column
@@ -18,9 +19,9 @@ _BY = {"by_model": ("model", "Model"), "by_tier": ("service_tier", "Service tier
 
 
 def throttling_tables(material: Material) -> list[Table]:
-    """Throttles by model, tier and cell (the throttled ones), and minute by minute."""
+    """Throttles by model, tier and cell, and minute by minute; nothing where nothing was refused."""
     section = material.summary.get("throttling") or {}
-    tables = [_throttled_by(section, name) for name in _BY]
+    tables = [_throttled_by(section, name) for name in _BY] if section.get("throttled") else []
     return [*(table for table in tables if table.rows), *_per_minute(section)]
 
 
@@ -30,7 +31,7 @@ def throttling_sentence(material: Material) -> str:
     if not section.get("attempts"):
         return "No attempt was sent."
     if not section.get("throttled"):
-        return f"None of {numbers.count(section['attempts'])} attempts was throttled."
+        return f"No throttles in {numbers.count(section['attempts'])} attempts."
     kinds = section.get("kinds") or {}
     named = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in kinds.items() if count)
     first = section.get("first_throttle_s")
@@ -43,6 +44,8 @@ def throttling_sentence(material: Material) -> str:
 def _throttled_by(section: Mapping[str, Any], name: str) -> Table:
     key, heading = _BY[name]
     entries = [row for row in section.get(name) or [] if name != "by_cell" or row.get("throttled")]
+    if key == "service_tier":
+        entries = sorted(entries, key=lambda row: tier_order(str(row[key])))
     rows, rest = cut([_throttle_row(row, key) for row in entries], 50)
     columns = (text_column(heading), Column("Attempts"), Column("Throttled"), Column("Share"), Column("First after"))
     caption = f"Throttling {name.replace('_', ' ')}" + (", cells with throttles" if name == "by_cell" else "")
@@ -91,6 +94,12 @@ def errors_table(material: Material) -> Table:
     wrong = records[records["outcome"] != "ok"]
     rows, rest = cut(_error_rows(wrong, records), MAX_ERROR_ROWS)
     return Table("errors", "Attempts that did not end ok", columns, rows, rest=rest)
+
+
+def no_errors_sentence(material: Material) -> str:
+    """What stands in place of the errors table if it has no rows."""
+    attempts = len(material.records)
+    return f"All {numbers.count(attempts)} recorded attempts ended ok." if attempts else "No attempt was recorded."
 
 
 def _error_rows(wrong: pd.DataFrame, records: pd.DataFrame) -> list[list[Entry]]:

@@ -1,0 +1,33 @@
+"""Runs that several tests of the reports look at; built and rendered once."""
+
+import pytest
+
+from tests.reports.hostile import write_hostile_run
+from tests.reports.pages import OBJECTIVES, Rendered, degenerate_runs, render, suite
+from tests.support.run_builder import build_run, small_suite
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Six cells: open and closed loop, a spike that throttles, one refused combination."""
+    directory = build_run(tmp_path_factory.mktemp("small") / "run", small_suite(), objectives=OBJECTIVES)
+    (directory / "effective.yaml").write_text("name: built-for-tests\ntraffic: 漫画\n", encoding="utf-8")
+    return render(directory)
+
+
+@pytest.fixture(scope="session")
+def suite_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """The 27 cells of the permutation suite."""
+    return render(build_run(tmp_path_factory.mktemp("suite") / "run", suite(), objectives=OBJECTIVES))
+
+
+@pytest.fixture(scope="session")
+def odd_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendered]:
+    """Degenerate runs by name."""
+    return {name: render(path) for name, path in degenerate_runs(tmp_path_factory.mktemp("odd")).items()}
+
+
+@pytest.fixture(scope="session")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Attacks in every text, a megabyte in some."""
+    return render(write_hostile_run(tmp_path_factory.mktemp("hostile") / "run"))

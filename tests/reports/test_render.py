@@ -1,0 +1,97 @@
+import csv
+import io
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from analysis.summary import analyse
+from reports.markdown import MAX_BYTES
+from reports.render import write_reports
+from tests.reports.pages import Page, Rendered, render
+from tests.support.run_builder import make_record, write_run
+
+CHARTS = [
+    "overview", "avg_latency_by_config", "p50_p95_comparison", "latency_by_prompt_size", "throughput_comparison",
+    "latency_heatmap",
+]  # fmt: skip
+
+
+def test_every_file_of_the_contract_is_written_and_named(small_run: Rendered) -> None:
+    names = {str(path.relative_to(small_run.directory)) for path in small_run.paths}
+
+    assert names == {
+        "report.html", "summary.md", "junit.xml", "consolidated_results_20270115T080000Z.csv", "token_data.jsonl",
+        *(f"charts/{name}.{suffix}" for name in CHARTS for suffix in ("png", "svg")),
+    }  # fmt: skip
+    assert all(path.stat().st_size > 100 for path in small_run.paths)
+
+
+def test_a_second_rendering_gives_the_same_bytes(small_run: Rendered) -> None:
+    before = {path: path.read_bytes() for path in small_run.paths}
+    again = write_reports(small_run.directory, analyse(small_run.directory))
+
+    assert {path: path.read_bytes() for path in again} == before
+
+
+def test_a_run_that_never_said_when_it_started_is_dated_by_its_records(tmp_path: Path) -> None:
+    dated = render(write_run(tmp_path / "a", {"a": [make_record(0)]}, started_at=None))
+    empty = render(write_run(tmp_path / "b", {}, cells=[], started_at=None))
+
+    assert (dated.directory / "consolidated_results_20270115T080000Z.csv").exists()
+    assert (empty.directory / "consolidated_results_unknown.csv").exists()
+
+
+def test_nothing_hostile_becomes_an_element_or_a_handler(hostile_run: Rendered) -> None:
+    page = Page(hostile_run.text("report.html"))
+
+    assert not page.all("script")
+    assert all(tag.attributes["src"].startswith("data:image/svg+xml") for tag in page.all("img"))
+    assert not [name for tag in page.tags for name in tag.attributes if name.startswith("on")]
+    assert "&lt;script&gt;alert(&#39;pwned&#39;)&lt;/script&gt;" in hostile_run.text("report.html")
+
+
+def test_templates_inside_text_are_not_evaluated(hostile_run: Rendered) -> None:
+    text = hostile_run.text("report.html")
+
+    assert "{{ 7 * 7 }}" in text
+    assert ">49" not in text.replace("data:", "")
+
+
+def test_no_secret_and_no_control_character_reaches_any_file(hostile_run: Rendered) -> None:
+    for path in hostile_run.paths:
+        if path.suffix == ".png":
+            continue
+        text = path.read_text(encoding="utf-8")
+        for secret in ("123456789012", "AKIAIOSFODNN7EXAMPLE", "210987654321"):
+            assert secret not in text, (path.name, secret)
+        assert not {c for c in text if ord(c) < 32 and c != "\n"} | ({"\x7f", "\x9b"} & set(text)), path.name
+
+
+def test_a_megabyte_in_every_field_does_not_bloat_the_files(hostile_run: Rendered) -> None:
+    sizes = {path.name: path.stat().st_size for path in hostile_run.paths}
+
+    assert sizes["report.html"] < 2_000_000
+    assert sizes["summary.md"] <= MAX_BYTES + 100
+    assert sizes["junit.xml"] < 100_000
+    assert sizes["token_data.jsonl"] < 500_000
+    assert max(size for name, size in sizes.items() if name.endswith((".svg", ".png"))) < 400_000
+
+
+def test_hostile_text_leaves_every_file_readable(hostile_run: Rendered) -> None:
+    ET.fromstring(hostile_run.text("junit.xml"))  # noqa: S314 - our own
+    for path in hostile_run.paths:
+        if path.suffix == ".svg":
+            root = ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - our own
+            assert not [element for element in root.iter() if element.tag.endswith(("script", "foreignObject"))]
+    rows = list(csv.reader(io.StringIO(next(hostile_run.directory.glob("*.csv")).read_text(encoding="utf-8"))))
+    assert len(rows) == 3
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_hostile_text_is_no_markup_in_the_summary(hostile_run: Rendered) -> None:
+    text = re.sub(r"^```sh\n.*\n```$", "", hostile_run.text("summary.md"), flags=re.MULTILINE)
+
+    assert "```" not in text
+    assert "<script" not in text.replace("\\<script", "")
+    assert "<img" not in text.replace("\\<img", "")
+    assert "@everyone" not in text
