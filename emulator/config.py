@@ -71,15 +71,40 @@ class EmulatorConfig:
 def read_config(path: Path, catalog: Catalog | None = None) -> EmulatorConfig:
     """The configuration of a file; ConfigError lists everything that is wrong with it."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.safe_load(text)
+        problems = _keys_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"cannot read {path}: {getattr(error, 'strerror', None) or error}"]) from error
     except yaml.YAMLError as error:
         raise ConfigError([f"{path} is not YAML: {' '.join(str(error).split())}"]) from error
+    config = EmulatorConfig()
     try:
-        return parse_config({} if raw is None else raw, catalog)
+        config = parse_config({} if raw is None else raw, catalog)
     except ConfigError as error:
-        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
+        problems += error.problems
+    if problems:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+    return config
+
+
+def _keys_given_twice(document: yaml.Node | None) -> list[str]:
+    """A sentence for each key that a mapping has twice: YAML would silently keep the last."""
+    problems: list[str] = []
+    mappings = [document]
+    visited: set[int] = set()  # anchors may lead in a circle
+    for mapping in mappings:
+        if not isinstance(mapping, yaml.MappingNode) or id(mapping) in visited:
+            continue
+        visited.add(id(mapping))
+        seen: set[str] = set()
+        for key, value in mapping.value:
+            name = str(key.value)
+            if name in seen:
+                problems.append(f"line {key.start_mark.line + 1}: `{name}` is given twice")
+            seen.add(name)
+            mappings.append(value)
+    return problems
 
 
 def parse_config(raw: Any, catalog: Catalog | None = None) -> EmulatorConfig:

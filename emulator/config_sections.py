@@ -31,6 +31,9 @@ class Section(BaseModel):
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
 
+#: Largest sigma: it is of the logarithm, so a value in milliseconds is a mistake and would make answers take years.
+MAX_SIGMA = 5.0
+
 Positive = Annotated[float, Field(gt=0, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -47,7 +50,7 @@ class DistributionSection(Section):
 
     distribution: Kind | None = None
     median: Positive | None = None
-    sigma: NotNegative | None = None
+    sigma: Annotated[float, Field(ge=0, le=MAX_SIGMA, strict=True)] | None = None
     values: Annotated[list[NotNegative], Field(min_length=1)] | None = None
     min: NotNegative | None = None
     max: Positive | None = None
@@ -107,6 +110,8 @@ class TierSection(Section):
 
 def _catalog_is_limits(value: Any) -> Any:
     """`quota: catalog` is short for the account's default limits."""
+    if isinstance(value, str) and value != "catalog":
+        raise ValueError(f"{value!r} is neither `catalog` nor a mapping of limits, like `{{rpm: 60}}`")
     return {"limits": "catalog"} if value == "catalog" else value
 
 
@@ -166,9 +171,12 @@ def _in_words(where: str, problem: Any) -> str:
         return f"{place}: unknown key{suggestion(location[-1], _known_keys(location[:-1]))}"
     if problem["type"] == "literal_error" and location[:1] == ["tiers"]:
         return f"{place}: unknown service tier{suggestion(location[-1], SERVICE_TIERS)}"
+    if problem["type"] in ("model_type", "dict_type"):
+        return f"{place}: must be a mapping of settings, not {problem['input']!r}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{place}: {message}"
+    message = message.replace("Input should be", "must be")
     return f"{place}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
 
 

@@ -30,6 +30,7 @@ MAX_WAITING_REQUESTS = 16
 _LINGER_S = 2.0
 
 _HTTP2_PREFACE = b"PRI * HTTP/2.0"
+_TLS_HANDSHAKE = b"\x16\x03"
 
 HeaderFields = Sequence[tuple[str, str]]
 
@@ -83,7 +84,8 @@ class Exchange:
     def respond(self, status: int, fields: HeaderFields, body: bytes) -> bool:
         """The whole answer at once."""
         head = response_head(status, [*fields, ("Content-Length", str(len(body)))], keep_alive=self.request.keep_alive)
-        return self._connection.write(head + body) and self._connection.answered(self)
+        content = b"" if self.request.method == "HEAD" else body
+        return self._connection.write(head + content) and self._connection.answered(self)
 
     def respond_json(self, status: int, document: Any, fields: HeaderFields = ()) -> bool:
         """The whole answer as JSON with keys in alphabetical order, as Bedrock writes it."""
@@ -150,12 +152,7 @@ class Connection(asyncio.Protocol):
         if self._is_refused:
             return
         self._read_at = now()
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._carry_on_without_upgrade(data, upgrade)
-        except httptools.HttpParserError as error:
-            self._refusal = self._refusal or _malformed(data, error)
+        self._feed(data)
         self._answer_next(self._read_at)
 
     def eof_received(self) -> None:
@@ -260,6 +257,14 @@ class Connection(asyncio.Protocol):
                 self._refuse(*self._refusal)
         self._pace_reading()
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._carry_on_without_upgrade(data, upgrade)
+        except httptools.HttpParserError as error:
+            self._refusal = self._refusal or _malformed(data, error)
+
     def _pace_reading(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
@@ -287,11 +292,22 @@ class Connection(asyncio.Protocol):
             exchange.on_gone()
 
     def _carry_on_without_upgrade(self, data: bytes, upgrade: Exception) -> None:
-        """A server may ignore `Upgrade` and answer in HTTP/1.1; the parser stops there, so a new one goes on."""
+        """A server may ignore `Upgrade` and answer in HTTP/1.1.
+
+        The parser takes such a request for complete at the end of its head, so that it is read again without the
+        header, body and all. A CONNECT, which has no other meaning, stays as it is and nothing can follow it.
+        """
+        if self._refusal is not None or not self._waiting:
+            return
+        if self._waiting[-1].method == "CONNECT":
+            self._refusal = (400, "Nothing can follow a CONNECT, which this server does not do.")
+            return
+        request = self._waiting.pop()
+        fields = {name: value for name, value in request.headers.items() if name not in ("upgrade", "expect")}
+        head = f"{request.method} {request.target.decode('latin-1')} HTTP/1.1\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
         self._parser = httptools.HttpRequestParser(self)
-        rest = data[upgrade.args[0] :]
-        if rest:
-            self._refusal = (400, "Bytes follow a request to upgrade the connection, which this server does not do.")
+        self._feed(head.encode("latin-1") + data[upgrade.args[0] :])
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
@@ -342,4 +358,6 @@ def _malformed(data: bytes, error: Exception) -> tuple[int, str]:
         hint = "This endpoint speaks HTTP/1.1 only; a client tried HTTP/2 (JavaScript SDK: use NodeHttpHandler)."
         print(hint, file=sys.stderr, flush=True)
         return 505, hint
+    if data.startswith(_TLS_HANDSHAKE):
+        return 400, "This endpoint speaks HTTP, not HTTPS: use http:// in its URL."
     return 400, f"Not an HTTP request: {error}"

@@ -26,7 +26,7 @@ from typing import Protocol
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
-#: Slack for the rounding of a bucket's refill; a millionth of a token.
+#: Slack for the rounding of refills and of settlements with a fractional burn-down; a millionth of a token.
 _ROUNDING = 1e-6
 
 
@@ -98,7 +98,7 @@ class FixedWindow:
     def fits(self, amount: float, now_s: float) -> bool:
         """Whether `amount` more stays within this window's limit."""
         self._turn(now_s)
-        return self._used + amount <= self._limit
+        return self._used + amount <= self._limit + _ROUNDING
 
     def charge(self, amount: float, now_s: float) -> Charge:
         """Take `amount` from the window of `now_s`."""
@@ -134,7 +134,7 @@ class SlidingWindow:
     def fits(self, amount: float, now_s: float) -> bool:
         """Whether `amount` more stays within the limit over the window that ends now."""
         self._forget(now_s)
-        return self._used + amount <= self._limit
+        return self._used + amount <= self._limit + _ROUNDING
 
     def charge(self, amount: float, now_s: float) -> Charge:
         """Take `amount` until the window has passed."""

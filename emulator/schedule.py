@@ -50,13 +50,16 @@ class Agenda:
             self._timer = self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        # Only what is due at the start: actions that they add wait for the next turn, so sockets are read between.
+        # Only what is due at the start: what falls due meanwhile waits for the next turn, so sockets are read between.
         # While it runs, `at` must not arm a timer for each of them.
         self._timer_due = -math.inf
         started_at = self._now()
         heap = self._heap
-        while heap and heap[0][0] <= started_at:
-            heapq.heappop(heap)[2]()
-        self._timer, self._timer_due = None, math.inf
-        if heap:
-            self._arm(heap[0][0])
+        try:
+            while heap and heap[0][0] <= started_at:
+                heapq.heappop(heap)[2]()
+        finally:
+            # Also when an action fails (a full disk under the truth log): the others must still have their turn.
+            self._timer, self._timer_due = None, math.inf
+            if heap:
+                self._arm(heap[0][0])

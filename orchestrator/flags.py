@@ -64,6 +64,8 @@ def _switch(text: str) -> bool:
 
 
 def _path(text: str) -> Path:
+    if not text.strip():
+        raise ValueError("an empty name is no directory")
     return Path(text).expanduser()
 
 

@@ -27,6 +27,12 @@ def check_usable(given: Path, *, force: bool) -> None:
         raise RunDirectoryError(
             f"{given} already holds results: choose another directory, or replace them with --force"
         )
+    foreign = [] if _is_of_a_run(given) else _own_names(given)
+    if foreign:
+        raise RunDirectoryError(
+            f"{given} is not a results directory, but has {foreign[0].name}, which a run would overwrite: "
+            "choose another directory"
+        )
     parent = next(folder for folder in (given, *given.absolute().parents) if folder.exists())
     if not os.access(parent, os.W_OK):
         raise RunDirectoryError(f"{given} cannot be written: no permission in {parent}")
@@ -64,11 +70,26 @@ def _point_latest_at(path: Path) -> None:
     temporary.replace(link)
 
 
+def _is_of_a_run(directory: Path) -> bool:
+    """Whether a run wrote this directory: only then may anything in it be deleted."""
+    try:
+        return bool(RunDirectory(directory).read_run().get("run_id"))
+    except RunDirectoryError:
+        return False
+
+
+def _own_names(directory: Path) -> list[Path]:
+    """What stands in the directory under a name that a run writes."""
+    folders = [directory / name for name in _FOLDERS if (directory / name).exists()]
+    return folders + sorted(path for pattern in _FILES for path in directory.glob(pattern))
+
+
 def _clear(directory: Path) -> None:
-    """Delete what an earlier run wrote there, and nothing else."""
-    for name in _FOLDERS:
-        if (directory / name).is_dir():
-            shutil.rmtree(directory / name)
-    for pattern in _FILES:
-        for path in directory.glob(pattern):
+    """Delete what an earlier run wrote there, and nothing else; a directory of other making is left alone."""
+    if not _is_of_a_run(directory):
+        return
+    for path in _own_names(directory):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink()

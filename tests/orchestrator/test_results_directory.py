@@ -17,7 +17,7 @@ def fill(directory) -> None:
         "test_a_stats.csv",
         "mine.txt",
     ):
-        (directory / name).write_text("{}", encoding="utf-8")
+        (directory / name).write_text('{"run_id": "r", "cells": []}', encoding="utf-8")
     (directory / "cells" / "a").mkdir(parents=True)
     (directory / "cells" / "a" / "requests-local.jsonl").write_text("{}", encoding="utf-8")
 
@@ -66,3 +66,14 @@ def test_the_default_is_named_by_time_and_scenario_and_latest_points_to_it(tmp_p
     assert str(first) == "test_results/19700101T000000Z-smoke"
     assert second.name == "19700101T000000Z-smoke-2", "two runs of one second do not share a directory"
     assert (tmp_path / "test_results" / "latest").resolve() == second.resolve()
+
+
+def test_a_folder_of_other_making_is_never_cleared_also_with_force(tmp_path):
+    (tmp_path / "emulator").mkdir()
+    (tmp_path / "emulator" / "server.py").write_text("precious", encoding="utf-8")
+
+    for force in (False, True):
+        with pytest.raises(RunDirectoryError, match="has emulator, which a run would overwrite"):
+            check_usable(tmp_path, force=force)
+    open_directory(tmp_path, "x", 0.0)
+    assert (tmp_path / "emulator" / "server.py").read_text(encoding="utf-8") == "precious"

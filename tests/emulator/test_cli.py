@@ -1,0 +1,237 @@
+"""The command `python -m emulator`, as a process: its lines, its exit codes, its end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emulator.process import PROJECT_ROOT
+from tests.support.sdk import FAST, NOVA
+
+COMMAND = [sys.executable, "-m", "emulator"]
+READY = re.compile(r"^listening on (http://127\.0\.0\.1:(\d+))\n$")
+FIELDS = 19
+#: Far more than any step here takes; only a hanging process is ended by it.
+PATIENCE_S = 60.0
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts the command; what a failed test leaves running is killed."""
+    with ExitStack() as running:
+
+        def run(*options: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
+            )
+            running.callback(reap, process)
+            return process
+
+        yield run
+
+
+def reap(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def url_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    ready = READY.match(line)
+    assert ready, line
+    return ready[1]
+
+
+def end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str, str]:
+    """Exit code, the rest of stdout, and stderr."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, err
+
+
+def fails(*options: str) -> str:
+    """Stderr of a start that must end with 4 and write nothing to stdout."""
+    done = subprocess.run(
+        [*COMMAND, *options], capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd=PROJECT_ROOT
+    )
+    assert done.returncode == 4, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:  # noqa: S310 - loopback
+        body: bytes = response.read()
+        return body
+
+
+def post_converse(url: str, operation: str) -> bytes:
+    body = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}).encode()
+    with urllib.request.urlopen(f"{url}/model/{NOVA}/{operation}", body, timeout=PATIENCE_S) as response:  # noqa: S310
+        answer: bytes = response.read()
+        return answer
+
+
+def config_file(directory: Path, settings: Mapping[str, object]) -> str:
+    path = directory / "emulator.yaml"
+    path.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
+    return str(path)
+
+
+def test_port_0_picks_a_free_port_and_stdout_has_only_the_ready_line(start: Start) -> None:
+    one, other = start("--port", "0"), start("--port", "0")
+    urls = [url_of(one), url_of(other)]
+
+    assert len(set(urls)) == 2
+    for url in urls:
+        assert json.loads(get(f"{url}/_emulator/health"))["status"] == "ok"
+    for process in (one, other):
+        code, rest, _ = end(process)
+        assert (code, rest) == (0, "")
+
+
+def test_the_exports_of_the_banner_are_all_that_the_aws_cli_needs(start: Start, tmp_path: Path) -> None:
+    process = start("--port", "0", "--config", config_file(tmp_path, FAST))
+    url = url_of(process)
+    messages = json.dumps([{"role": "user", "content": [{"text": "Hi"}]}])
+    converse = [*[sys.executable, "-m", "awscli", "bedrock-runtime", "converse"], "--model-id", NOVA]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {"AWS_BEARER_TOKEN_BEDROCK": "left over", "AWS_CONFIG_FILE": os.devnull, "AWS_PAGER": ""}
+    assert process.stderr is not None
+    banner = iter(process.stderr.readline, "Stop with Ctrl-C.\n")
+    exports = [line.strip() for line in banner if re.match(r"\s+(export|unset) ", line)]
+
+    assert f"export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}" in exports
+    done = subprocess.run(
+        ["sh", "-c", "\n".join([*exports, '"$@"']), "sh", *converse, "--messages", messages],
+        capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stopReason"] == "end_turn"
+
+
+def test_a_busy_port_is_one_sentence(start: Start) -> None:
+    port = url_of(start("--port", "0")).rsplit(":", 1)[1]
+    message = fails("--port", port)
+
+    assert message == (
+        f"emulator: port {port} on 127.0.0.1 is in use; choose another with --port, or --port 0 for a free one.\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.test"])  # noqa: S104
+def test_a_host_that_others_can_reach_needs_its_flag(host: str) -> None:
+    message = fails("--port", "0", "--host", host)
+
+    assert message.startswith(f"emulator: {host} is not a loopback address;")
+    assert "--allow-remote" in message
+
+
+def test_with_its_flag_such_a_host_is_used_under_a_warning(start: Start) -> None:
+    process = start("--port", "0", "--host", "0.0.0.0", "--allow-remote")  # noqa: S104
+    assert process.stdout is not None
+    port = process.stdout.readline().strip().rsplit(":", 1)[1]
+
+    assert json.loads(get(f"http://127.0.0.1:{port}/_emulator/health"))["status"] == "ok"
+    code, _, err = end(process)
+    assert code == 0
+    assert err.startswith("WARNING: listening on 0.0.0.0 without any authentication")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "70000"], "'70000' is not a port"),
+        (["--port", "http"], "'http' is not a port"),
+        (["--seed", "x"], "invalid int value: 'x'"),
+        (["--sede", "1"], "unrecognized arguments: --sede 1"),
+        (["--port", "0", "--truth-log", "/nowhere/truth.jsonl"], "cannot write the truth log /nowhere/truth.jsonl"),
+    ],
+)
+def test_options_that_cannot_be_used_end_with_4(options: list[str], message: str) -> None:
+    assert message in fails(*options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_and_a_complete_truth_log(start: Start, tmp_path: Path, number: int) -> None:
+    """What had been answered, what was refused, and what was in flight: a line for each."""
+    log = tmp_path / "truth.jsonl"
+    settings = {"default": FAST["default"], "amazon.nova-lite-v1:0": {"latency": {"ttft_ms": 3_600_000}}}
+    process = start("--port", "0", "--config", config_file(tmp_path, settings), "--truth-log", str(log))
+    url = url_of(process)
+    post_converse(url, "converse")
+    post_converse(url, "converse-stream")
+    host, port = url.removeprefix("http://").split(":")
+    body = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]})
+    head = f"POST /model/amazon.nova-lite-v1:0/converse HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as waiting:
+        waiting.sendall((head + body).encode())
+        wait_until(lambda: json.loads(get(f"{url}/_emulator/stats"))["total"]["in_flight"] == 1)
+        code, _, err = end(process, number)
+        assert waiting.recv(1) == b"", "the connection is closed"
+
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert code == 0
+    assert "Traceback" not in err
+    assert [line["outcome"] for line in lines] == ["ok", "ok", "aborted"]
+    assert [line["seq"] for line in lines] == [1, 2, 3]
+    assert {len(line) for line in lines} == {FIELDS}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        pause.wait(0.02)
+    pytest.fail("it did not come about")
+
+
+def test_the_truth_log_is_appended_to(start: Start, tmp_path: Path) -> None:
+    log = tmp_path / "truth.jsonl"
+    for _ in range(2):
+        process = start("--port", "0", "--config", config_file(tmp_path, FAST), "--truth-log", str(log))
+        post_converse(url_of(process), "converse")
+        end(process)
+
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_the_seed_of_the_option_wins_over_that_of_the_configuration(start: Start, tmp_path: Path) -> None:
+    path = config_file(tmp_path, {"seed": 5})
+    seeds = []
+    for options in (["--config", path], ["--config", path, "--seed", "0"], []):
+        process = start("--port", "0", *options)
+        seeds.append(json.loads(get(f"{url_of(process)}/_emulator/health"))["seed"])
+        end(process)
+
+    assert seeds == [5, 0, 0]
+
+
+def test_two_runs_with_one_seed_say_the_same(start: Start, tmp_path: Path) -> None:
+    settings = {"default": {"latency": {"ttft_ms": 1, "tokens_per_second": 100_000}}}
+
+    def answers(seed: str) -> list[str]:
+        process = start("--port", "0", "--config", config_file(tmp_path, settings), "--seed", seed)
+        url = url_of(process)
+        documents = [json.loads(post_converse(url, "converse")) for _ in range(2)]
+        end(process)
+        return [document["output"]["message"]["content"][0]["text"] for document in documents]
+
+    assert answers("7") == answers("7") != answers("8")

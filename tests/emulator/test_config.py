@@ -1,0 +1,390 @@
+"""The configuration: what it means, and that every mistake in it is named at once in plain words."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock.catalog import default_catalog
+from emulator.config import ConfigError, EmulatorConfig, parse_config, read_config
+from emulator.config_sections import (
+    DistributionSection,
+    LatencySection,
+    ModelSection,
+    QuotaSection,
+    TailSection,
+    TierSection,
+)
+from emulator.quotas import QuotaLimits, ReservationRule, Window
+from emulator.timing import ASSUMED_TAIL, NO_TAIL, Kind, TierFactors
+
+NOVA = "amazon.nova-pro-v1:0"
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+model_ids = st.sampled_from(sorted(default_catalog().models))
+
+
+def config(text: str) -> EmulatorConfig:
+    return parse_config(yaml.safe_load(text))
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        config(text)
+    return caught.value.problems
+
+
+# --- what it means -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", ["", "{}", "# nothing yet\n"])
+def test_an_empty_file_means_the_behaviour_without_a_file(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text(content, encoding="utf-8")
+    empty = read_config(path)
+
+    assert empty.seed is None
+    assert empty.profile(NOVA) == EmulatorConfig().profile(NOVA)
+    assert empty.quota(NOVA) is None
+
+
+@given(model_ids)
+def test_without_a_file_models_answer_as_the_catalogue_assumes(model_id: str) -> None:
+    profile, assumed = EmulatorConfig().profile(model_id), default_catalog().models[model_id].assumed
+
+    assert (profile.ttft_ms.kind, profile.ttft_ms.median) == (Kind.LOGNORMAL, assumed.ttft_ms)
+    assert profile.ttft_ms.sigma == assumed.ttft_sigma
+    assert profile.prefill_ms_per_token == assumed.prefill_ms_per_token
+    assert (profile.tokens_per_second.kind, profile.tokens_per_second.median) == (
+        Kind.FIXED,
+        assumed.output_tokens_per_s,
+    )
+    assert (profile.output_tokens.median, profile.tail) == (120.0, ASSUMED_TAIL)
+
+
+def test_models_are_configured_at_the_top_level_or_under_models() -> None:
+    top = config(f"{NOVA}: {{output_tokens: 30, quota: {{rpm: 7}}}}")
+    nested = config(f"models: {{{NOVA}: {{output_tokens: 30, quota: {{rpm: 7}}}}}}")
+
+    assert top.profile(NOVA) == nested.profile(NOVA)
+    assert top.quota(NOVA) == nested.quota(NOVA) == QuotaLimits(rpm=7)
+    assert top.quota(HAIKU) is None
+
+
+def test_the_more_specific_section_wins_key_by_key() -> None:
+    loaded = config(
+        f"""
+        default: {{latency: {{ttft_ms: 300, tokens_per_event: 2}}, output_tokens: 50}}
+        {NOVA}: {{latency: {{ttft_ms: 200}}}}
+        us.{NOVA}: {{latency: {{ttft_ms: 100}}}}
+        """
+    )
+
+    ids = (HAIKU, NOVA, f"eu.{NOVA}", f"us.{NOVA}")
+    assert [loaded.profile(model_id).ttft_ms.median for model_id in ids] == [300, 200, 200, 100]
+    assert {loaded.profile(model_id).tokens_per_event for model_id in ids} == {2}
+    assert {loaded.profile(model_id).output_tokens.median for model_id in ids} == {50}
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        f"us.{NOVA}",
+        "us.amazon.nova-pro-v1%3A0",
+        f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{NOVA}",
+    ],
+)
+def test_a_section_serves_its_model_in_whatever_form_the_id_comes(model_id: str) -> None:
+    loaded = config(f"us.{NOVA}: {{output_tokens: 30}}")
+
+    assert loaded.profile(model_id).output_tokens.median == 30
+
+
+def test_a_part_of_a_distribution_changes_that_part() -> None:
+    ttft_ms = config("default: {latency: {ttft_ms: {median: 900}}}").profile(NOVA).ttft_ms
+
+    assert (ttft_ms.kind, ttft_ms.median, ttft_ms.sigma) == (Kind.LOGNORMAL, 900.0, 0.4)
+
+
+def test_a_number_is_a_fixed_distribution_and_a_list_an_empirical_one() -> None:
+    profile = config(
+        """
+        default:
+          latency: {ttft_ms: 250, tokens_per_second: {distribution: empirical, values: [50, 100]}}
+          output_tokens: {median: 80, sigma: 0.1, min: 20, max: 200}
+        """
+    ).profile(NOVA)
+
+    assert [profile.ttft_ms.at(uniform) for uniform in (0.01, 0.99)] == [250, 250]
+    assert [profile.tokens_per_second.at(uniform) for uniform in (0.01, 0.99)] == [50, 100]
+    assert (profile.output_tokens.low, profile.output_tokens.high) == (20, 200)
+
+
+def test_a_ttft_that_was_spelled_out_has_no_tail_unless_one_is_asked_for() -> None:
+    assert config("default: {latency: {ttft_ms: 250}}").profile(NOVA).tail == NO_TAIL
+    assert config("default: {latency: {ttft_ms: {median: 250}}}").profile(NOVA).tail == ASSUMED_TAIL
+    tail = config("default: {latency: {ttft_ms: 250}, tail: {share: 0.05, factor_max: 4}}").profile(NOVA).tail
+    assert (tail.share, tail.factor_min, tail.factor_max) == (0.05, 3.0, 4)
+
+
+def test_tiers_keep_what_they_do_not_change() -> None:
+    tiers = config("default: {tiers: {flex: {ttft_factor: 2.5}}}").profile(NOVA).tiers
+
+    assert tiers["flex"] == TierFactors(ttft_factor=2.5, speed_factor=0.8)
+    assert tiers["priority"] == TierFactors(ttft_factor=0.9, speed_factor=1.25)
+
+
+@pytest.mark.parametrize("text", ["default: {quota: catalog}", "default: {quota: {limits: catalog}}"])
+def test_the_catalogues_quotas_are_those_of_a_default_account(text: str) -> None:
+    loaded = config(text)
+
+    assert loaded.quota(NOVA) == QuotaLimits(rpm=250, tpm=1_000_000)
+    assert loaded.quota(f"us.{NOVA}") == QuotaLimits(rpm=500, tpm=2_000_000), "cross-region"
+    assert loaded.quota(HAIKU) == QuotaLimits(rpm=10_000, tpm=5_000_000, burndown=5)
+
+
+def test_the_catalogues_quotas_can_be_changed_in_part() -> None:
+    loaded = config("default: {quota: {limits: catalog, rpm: 12, window: sliding, reservation: multiplied}}")
+
+    assert loaded.quota(NOVA) == QuotaLimits(
+        rpm=12, tpm=1_000_000, window=Window.SLIDING, reservation=ReservationRule.MULTIPLIED
+    )
+
+
+def test_a_quota_replaces_the_one_below_as_a_whole_and_null_removes_it() -> None:
+    loaded = config(
+        f"""
+        default: {{quota: {{rpm: 60, tpm: 1000, window: token_bucket}}}}
+        {NOVA}: {{quota: {{tpd: 5000, burndown: 2}}}}
+        {HAIKU}: {{quota: null}}
+        """
+    )
+
+    assert loaded.quota(NOVA) == QuotaLimits(tpd=5000, burndown=2)
+    assert loaded.quota(HAIKU) is None
+    assert loaded.quota("amazon.nova-lite-v1:0") == QuotaLimits(rpm=60, tpm=1000, window=Window.TOKEN_BUCKET)
+
+
+# --- what is wrong with it -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("sead: 1", "sead: unknown key or model; did you mean `seed`?"),
+        ("defualt: {}", "defualt: unknown key or model; did you mean `default`?"),
+        ("amazon.nova-por-v1:0: {}", f"amazon.nova-por-v1:0: unknown key or model; did you mean `{NOVA}`?"),
+        ("models: {nova: {}}", "models.nova: unknown key or model; known are seed, auth, default, models, "),
+        ("default: {latncy: {}}", "default.latncy: unknown key; did you mean `latency`?"),
+        ("default: {latency: {ttft: 3}}", "default.latency.ttft: unknown key; did you mean `ttft_ms`?"),
+        (
+            "default: {latency: {ttft_ms: {medain: 3}}}",
+            "default.latency.ttft_ms.medain: unknown key; did you mean `median`?",
+        ),
+        ("default: {quota: {rmp: 3, tpm: 5}}", "default.quota.rmp: unknown key; did you mean `rpm`?"),
+        ("default: {tail: {chance: 1}}", "default.tail.chance: unknown key; known are share, factor_min, factor_max"),
+        (
+            "default: {tiers: {prority: {}}}",
+            "default.tiers.prority: unknown service tier; did you mean `priority`?",
+        ),
+        (
+            "default: {tiers: {flex: {speed: 1}}}",
+            "default.tiers.flex.speed: unknown key; known are ttft_factor, speed_factor",
+        ),
+    ],
+)
+def test_an_unknown_name_is_an_error_with_what_was_probably_meant(text: str, problem: str) -> None:
+    (found,) = problems(text)
+
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("latency: {ttft_ms: -1}", "greater than or equal to 0, not -1"),
+        ("latency: {ttft_ms: '300'}", "must be a mapping of settings, not '300'"),
+        ("latency: {ttft_ms: {median: '300ms'}}", "valid number, not '300ms'"),
+        ("latency: {ttft_ms: {distribution: normal}}", "'fixed', 'lognormal' or 'empirical', not 'normal'"),
+        ("latency: {ttft_ms: {sigma: 100}}", "less than or equal to 5, not 100"),
+        ("latency: {tokens_per_second: 0}", "greater than 0, not 0"),
+        ("latency: {tokens_per_second: {distribution: empirical, values: [50, 0]}}", "greater than 0, not 0"),
+        ("latency: {tokens_per_second: .inf}", "finite number, not inf"),
+        ("latency: {prefill_ms_per_token: .nan}", "not nan"),
+        ("latency: {prefill_ms_per_token: true}", "valid number, not True"),
+        ("latency: {tokens_per_event: 0}", "greater than or equal to 1, not 0"),
+        ("latency: {tokens_per_event: 2.5}", "valid integer, not 2.5"),
+        ("latency: 300", "must be a mapping of settings, not 300"),
+        ("output_tokens: 0", "greater than 0, not 0"),
+        ("output_tokens: {min: 9, max: 3}", "`max` is below `min`"),
+        ("output_tokens: {distribution: empirical}", "`values` go together"),
+        ("output_tokens: {values: [3]}", "`values` go together"),
+        ("output_tokens: {distribution: empirical, values: []}", "at least 1 item"),
+        ("tail: {share: 1.5}", "less than or equal to 1, not 1.5"),
+        ("tail: {factor_min: 0.5}", "greater than or equal to 1, not 0.5"),
+        ("tail: {factor_min: 20}", "`factor_max` (10) is below `factor_min` (20)"),
+        ("tiers: {flex: {speed_factor: 0}}", "greater than 0, not 0"),
+        ("quota: {}", "it limits nothing: give `rpm`, `tpm` or `tpd`, or write `quota: catalog`"),
+        ("quota: {window: sliding}", "it limits nothing"),
+        ("quota: catalogue", "'catalogue' is neither `catalog` nor a mapping of limits"),
+        ("quota: 60", "must be a mapping of settings, not 60"),
+        ("quota: {rpm: 0}", "greater than or equal to 1, not 0"),
+        ("quota: {rpm: 60/min}", "valid integer, not '60/min'"),
+        ("quota: {rpm: 6, window: fixed-minute}", "'fixed_minute', 'sliding' or 'token_bucket', not 'fixed-minute'"),
+        ("quota: {tpm: 6, reservation: full}", "'plain' or 'multiplied', not 'full'"),
+        ("concurrency: {max: 5}", "not supported by this version: remove `concurrency`"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(settings: str, message: str) -> None:
+    (found,) = problems(f"default: {{{settings}}}")
+
+    assert message in found
+    assert found.startswith("default." + settings.split(":", maxsplit=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "must be a mapping"),
+        ("just words", "must be a mapping"),
+        ("seed: soon", "seed: must be a whole number, not 'soon'"),
+        ("seed: true", "seed: must be a whole number, not True"),
+        ("auth: verify", "auth: only `accept` is supported by this version, not 'verify'"),
+        ("models: []", "models: must be a mapping of model ids to settings"),
+        ("default:", "default: must be a mapping of settings"),
+        (f"{NOVA}: 3", f"{NOVA}: must be a mapping of settings"),
+        (f"{{{NOVA}: {{}}, models: {{{NOVA}: {{}}}}}}", "is configured twice"),
+    ],
+)
+def test_a_wrong_shape_is_named(text: str, message: str) -> None:
+    (found,) = problems(text)
+
+    assert message in found
+
+
+def test_faults_are_refused_and_not_silently_ignored() -> None:
+    (found,) = problems("faults: [{kind: throttle, rate: 0.1}]")
+
+    assert "`faults` is not supported by this version" in found
+
+
+def test_all_problems_are_named_at_once() -> None:
+    found = problems(
+        f"""
+        seed: x
+        auth: verify
+        defualt: {{}}
+        default: {{latency: {{ttft: 3, tokens_per_event: 0}}, quota: {{rmp: 3}}, concurrency: {{}}}}
+        models: {{nova: {{}}, {NOVA}: {{tail: {{share: 2}}}}}}
+        faults: []
+        """
+    )
+
+    places = [
+        "seed", "auth", "defualt", "default.latency.ttft:", "default.latency.tokens_per_event", "default.quota.rmp",
+        "default.concurrency", "models.nova", f"models.{NOVA}.tail.share", "`faults`",
+    ]  # fmt: skip
+    assert len(found) == len(places)
+    for place in places:
+        assert sum(problem.startswith(place) for problem in found) == 1, place
+
+
+def test_a_key_given_twice_is_an_error_where_yaml_would_keep_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text("default:\n  output_tokens: 5\n  output_tokens: 6\nseed: 1\nseed: x\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+
+    assert caught.value.problems == [
+        f"{path}: line 5: `seed` is given twice",
+        f"{path}: line 3: `output_tokens` is given twice",
+        f"{path}: seed: must be a whole number, not 'x'",
+    ]
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["default", "models", "seed", "latency", "ttft_ms", "quota", "tiers", "flex", "median", NOVA])
+        | st.text(max_size=5) | st.integers(), inner, max_size=4),
+    max_leaves=12,
+))  # fmt: skip
+def test_any_content_is_a_configuration_or_a_list_of_problems(content: Any) -> None:
+    try:
+        loaded, found = parse_config(content), ["none"]
+    except ConfigError as error:
+        loaded, found = EmulatorConfig(), error.problems
+
+    assert found
+    assert loaded.profile(NOVA).tokens_per_event >= 1
+
+
+# --- the command ---------------------------------------------------------------------------------------------
+
+
+def run_with(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emulator", "--port", "0", "--config", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        (b"default: {quota: {rmp: 3}}\nseed: x", ["did you mean `rpm`?", "seed: must be a whole number"]),
+        (b"default: [", ["is not YAML"]),
+        (b"default: &a {latency: *a}", ["default.latency"]),
+        (b"\xff\xfe\x00", ["cannot read"]),
+        (None, ["cannot read", "No such file"]),
+    ],
+)
+def test_the_command_ends_with_4_and_names_the_problems(
+    tmp_path: Path, content: bytes | None, messages: list[str]
+) -> None:
+    path = tmp_path / "emulator.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    done = run_with(path)
+
+    assert done.returncode == 4
+    assert done.stdout == ""
+    assert done.stderr.startswith("emulator: ")
+    assert "Traceback" not in done.stderr
+    for message in [*messages, str(path)]:
+        assert message in done.stderr
+
+
+# --- docs/emulator.md ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "prefix"),
+    [
+        (ModelSection, ""),
+        (LatencySection, "latency."),
+        (QuotaSection, "quota."),
+        (TailSection, "tail."),
+        (TierSection, "tiers.*."),
+    ],
+)
+def test_every_key_has_a_row_in_the_documentation(section: type[ModelSection], prefix: str) -> None:
+    for name in section.model_fields:
+        is_mapping = prefix == "" and name != "output_tokens"
+        assert is_mapping or f"| `{prefix}{name}` |" in PAGE, f"docs/emulator.md has no row for {prefix}{name}"
+
+
+@pytest.mark.parametrize("name", list(DistributionSection.model_fields))
+def test_every_key_of_a_distribution_has_a_row_in_the_documentation(name: str) -> None:
+    assert f"| `{name}` |" in PAGE
+
+
+def test_the_example_of_the_documentation_is_a_valid_configuration() -> None:
+    examples = [block.split("```")[0] for block in PAGE.split("```yaml\n")[1:]]
+
+    assert examples
+    for example in examples:
+        config(example)
