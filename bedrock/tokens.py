@@ -14,7 +14,7 @@ TOKENS_PER_CJK_CHARACTER = 1.5
 WORDS_PER_TOKEN = 0.75
 
 #: Hiragana, katakana, CJK ideographs, Hangul, and their punctuation and full-width forms, as a character class.
-CJK_CLASS = r"\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+CJK_CLASS = r"\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 CJK = re.compile(f"[{CJK_CLASS}]")
 _WORD = re.compile(rf"[^\s{CJK_CLASS}]+")
 

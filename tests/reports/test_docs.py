@@ -34,7 +34,8 @@ def test_the_picture_is_there_and_small() -> None:
 @pytest.mark.parametrize("number", ["3,000", "60 cells", "lists 150", "64 KB", "384 px"])
 def test_limits_named_in_the_guide_are_the_ones_in_force(number: str) -> None:
     in_force = {
-        f"{MAX_DOTS:,}", f"{CHART_ROWS} cells", f"lists {TABLE_ROWS}", f"{MAX_BYTES // 1000} KB", f"{NARROW.width_px} px"
+        f"{MAX_DOTS:,}", f"{CHART_ROWS} cells", f"lists {TABLE_ROWS}", f"{MAX_BYTES // 1000} KB",
+        f"{NARROW.width_px} px",
     }  # fmt: skip
     assert number in in_force
     assert number in GUIDE
