@@ -86,12 +86,13 @@ def classify_stream_exception(code: str) -> Outcome:
 _SECRETS = (
     (re.compile(r"(arn:aws[\w-]*:[\w-]*:[\w-]*:)\d{12}\b"), r"\1<account>"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "<access-key>"),
-    (re.compile(r"\b\d{12}\b"), "<account>"),
+    (re.compile(r"\bABSK[A-Za-z0-9+/=]{16,}|\bbedrock-api-key-[A-Za-z0-9+/=_-]{8,}"), "<api-key>"),
+    (re.compile(r"(?<!\d)\d{12}(?!\d)"), "<account>"),
 )
 
 
 def redact(text: str, limit: int = 300) -> str:
-    """Service text fit for an output file: account ids and access keys masked, cut to `limit` characters."""
+    """Service text fit for an output file: account ids, access keys and API keys masked, cut to `limit` characters."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
