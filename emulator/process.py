@@ -85,6 +85,11 @@ class EmulatorProcess:
             raise
         return self
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the child lives."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """End the child, its truth log complete; does nothing if it is not running."""
         process, self._process = self._process, None

@@ -50,6 +50,7 @@ class Director:
         self._stopped_at: float | None = None
         self._clock: gevent.Greenlet | None = None
         self._answers: dict[str, dict[str, Any]] = {}
+        self._began_with: list[str] = []
 
     def check_command_line(self) -> None:
         """Refuse, before Locust starts anything, a command line that makes no test: one sentence each, exit 4."""
@@ -75,9 +76,13 @@ class Director:
             self._refuse(error)
             return
         self._started_at, self._stopped_at = now(), None
-        self._phases, self._answers = PhaseClock(()), {}
-        self._choose_cell(preparation.options)
-        self._write_load(None, [])
+        self._phases, self._answers, self._began_with = PhaseClock(()), {}, []
+        try:
+            self._choose_cell(preparation.options)
+            self._write_load(None, [])
+        except OSError as error:
+            self._refuse(OptionsError([f"--results-dir: {error.filename} cannot be written: {error.strerror}"]))
+            return
         if self._participant is not None:
             self._participant.start(preparation)
             if self._environment.runner is None:  # run_single_user: nobody reports that users are there
@@ -124,6 +129,7 @@ class Director:
         if self._participant is not None:
             self._participant.begin(self._phases, start_at, 0, 1)
             return
+        self._began_with = workers
         message = {
             "phases": self._phases.as_message(),
             "start_at": start_at,
@@ -200,7 +206,7 @@ class Director:
             return
         open_loop = self._preparation.options.is_open_loop
         offered = [answer["offered"] or 0 for answer in answers]
-        workers = self._worker_ids()
+        lost = set(self._began_with) - self._answers.keys() if ended_at is not None else set()
         content = {
             "schema_version": LOAD_SCHEMA_VERSION,
             "record_schema_version": RECORD_SCHEMA_VERSION,
@@ -211,8 +217,8 @@ class Director:
             "arrivals_offered": sum(offered) if open_loop and answers else None,
             "open_at_stop": sum(answer["open_at_stop"] for answer in answers) if answers else None,
             "aborted": sum(answer["still_open"] for answer in answers) if answers else None,
-            "processes": max(len(workers), 1),
-            "processes_lost": max(len(workers) - len(answers), 0) if ended_at is not None and workers else 0,
+            "processes": max(len(self._began_with), 1),
+            "processes_lost": len(lost),
             "users": self._users(),
         }
         write_json(self._cell.load_json, content)

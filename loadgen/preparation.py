@@ -61,8 +61,8 @@ def prepare(namespace: Namespace, host: str | None, user_classes: Iterable[Any])
 def check_endpoint(endpoint: Endpoint) -> None:
     """OptionsError if nothing answers at the endpoint, or AWS is meant and there are no credentials."""
     try:
-        check_credentials(endpoint)
         endpoint.check_reachable()
+        check_credentials(endpoint)
     except EndpointError as error:
         hint = "" if endpoint.url is None else " (start one with: python -m emulator)"
         raise OptionsError([f"{error}{hint}"]) from error

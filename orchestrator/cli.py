@@ -7,9 +7,10 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bedrock.clock import now
 from orchestrator.consent import require_consent
@@ -26,6 +27,9 @@ from orchestrator.tables import plan_document, plan_text, print_all, results_tex
 from scenarios.loading import Problem, ScenarioError
 from scenarios.model import did_you_mean
 from scenarios.run_directory import RunDirectory, RunDirectoryError
+
+if TYPE_CHECKING:
+    from orchestrator.suite import SuiteResult
 
 VERBS = ("run", "plan", "report")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -62,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; its exit code. One clear sentence on stderr for each thing the user can put right."""
+    _have_streams()
     try:
         return _dispatch(list(arguments))
     except (UsageError, ScenarioError, RunDirectoryError) as error:
@@ -72,10 +77,31 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("interrupted before anything was sent\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our stdout has gone: nothing more to tell it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nowhere(sys.stdout)
         return ExitCode.INTERNAL_ERROR
     except Exception as error:  # noqa: BLE001 - the last resort: an exit code and a log instead of a bare traceback
         return _confess(error)
+
+
+def _have_streams() -> None:
+    """Give a process that was started with closed streams somewhere to write to."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Let what is still to be written to a stream vanish: the other end of its pipe is closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _reader_may_leave(stream: TextIO) -> Iterator[None]:
+    """A run goes on, and its exit code stays its own, when nobody reads what it says (`| head -1`)."""
+    try:
+        yield
+        stream.flush()
+    except BrokenPipeError:
+        _to_nowhere(stream)
 
 
 def _sentences(error: UsageError | ScenarioError | RunDirectoryError) -> list[str]:
@@ -188,11 +214,13 @@ def _own_results_dir(namespace: argparse.Namespace, file: Path, files: int) -> d
 
 
 def _plan(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    for preparation in _prepare_all(namespace):
-        if preparation.settings.options.output_format == "json":
-            _print_json(plan_document(preparation))
-        else:
-            print_all(sys.stdout, [*plan_text(preparation), settings_table(preparation.settings)])
+    prepared = _prepare_all(namespace)
+    if prepared[0].settings.options.output_format == "json":
+        documents = [plan_document(preparation) for preparation in prepared]
+        _print_json(documents[0] if len(documents) == 1 else {"schema_version": 1, "plans": documents})
+        return ExitCode.OK
+    for preparation in prepared:
+        print_all(sys.stdout, [*plan_text(preparation), settings_table(preparation.settings)])
     return ExitCode.OK
 
 
@@ -205,18 +233,27 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         if preparation.settings.options.results_dir is not None:
             check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
     for preparation in prepared:
-        print_all(sys.stderr, plan_text(preparation))
+        with _reader_may_leave(sys.stderr):
+            print_all(sys.stderr, plan_text(preparation))
         require_consent(preparation, sys.stdin, sys.stderr)
-    codes: list[ExitCode] = []
+    as_json = prepared[0].settings.options.output_format == "json"
+    results: list[SuiteResult] = []
     with Signals() as signals:
         for preparation in prepared:
-            codes.append(_run_one(preparation, arguments, signals))
+            results.append(_run_one(preparation, arguments, signals))
+            if not as_json:
+                with _reader_may_leave(sys.stdout):
+                    _print_result(results[-1])
             if signals.asked_to_stop:
                 break
-    return worst(codes)
+    if as_json:
+        documents = [_result_document(result) for result in results]
+        with _reader_may_leave(sys.stdout):
+            _print_json(documents[0] if len(prepared) == 1 else {"schema_version": 1, "runs": documents})
+    return worst([result.exit_code for result in results])
 
 
-def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -> ExitCode:
+def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -> "SuiteResult":
     # Analysis and reports take a second to import: only a run that starts pays for it.
     from orchestrator.suite import run_suite  # noqa: PLC0415
 
@@ -224,11 +261,9 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
     start = RunStart(new_run_id(preparation.settings.scenario.name, at), tuple(arguments), at)
     progress = make_progress()
     try:
-        result = run_suite(preparation, start, progress, signals)
+        return run_suite(preparation, start, progress, signals)
     finally:
         progress.close()
-    _print_result(result.directory, result.summary, preparation.settings.options.output_format)
-    return result.exit_code
 
 
 def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
@@ -237,22 +272,28 @@ def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     directory = RunDirectory(namespace.directory)
     directory.read_run()
     result = finish(directory)
-    _print_result(directory, result.summary, namespace.output_format)
+    if namespace.output_format == "json":
+        _print_json(_result_document(result))
+    else:
+        _print_result(result)
     return result.exit_code
 
 
-def _print_result(directory: RunDirectory, summary: dict[str, Any], output_format: str) -> None:
-    if output_format == "json":
-        paths = {
-            "results_dir": directory.path,
-            "report_html": directory.report_html,
-            "summary_json": directory.summary_json,
-            "junit_xml": directory.junit_xml,
-        }
-        _print_json({**summary, "paths": {name: str(path.absolute()) for name, path in paths.items()}})
-        return
-    print_all(sys.stdout, results_text(summary))
-    sys.stdout.write(f"{directory.report_html.absolute()}\n")
+def _result_document(result: "SuiteResult") -> dict[str, Any]:
+    """The summary and where everything is."""
+    directory = result.directory
+    paths = {
+        "results_dir": directory.path,
+        "report_html": directory.report_html,
+        "summary_json": directory.summary_json,
+        "junit_xml": directory.junit_xml,
+    }
+    return {**result.summary, "paths": {name: str(path.absolute()) for name, path in paths.items()}}
+
+
+def _print_result(result: "SuiteResult") -> None:
+    print_all(sys.stdout, results_text(result.summary))
+    sys.stdout.write(f"{result.directory.report_html.absolute()}\n")
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The command line and the environment of one cell's Locust run."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,4 +108,13 @@ def child_environment(environ: Mapping[str, str], endpoint: Endpoint) -> dict[st
     if not endpoint.is_loopback:
         return kept
     kept = {name: value for name, value in kept.items() if name not in _AWS_ENVIRONMENT}
-    return kept | PLACEHOLDER_CREDENTIALS | {"AWS_EC2_METADATA_DISABLED": "true"}
+    return (
+        kept
+        | PLACEHOLDER_CREDENTIALS
+        | {
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # The user's files have nothing to say about loopback, and a broken one would end the run.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+    )

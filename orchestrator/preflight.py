@@ -1,5 +1,6 @@
 """Everything that can be found wrong before anything is sent, and the plan of what would be."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -22,6 +23,10 @@ from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSamp
 SAMPLE_SIZE = 400
 
 T = TypeVar("T")
+
+
+#: `us-east-1`, `us-gov-west-1`, `ap-northeast-1`.
+_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ def check_surroundings(settings: Settings) -> None:
 
     ScenarioError with all problems. Opens a TCP connection to a given endpoint and closes it; sends nothing.
     """
-    problems = [*_budget_problems(settings), *_endpoint_problems(settings)]
+    problems = [*_region_problems(settings), *_budget_problems(settings)]
+    problems += [] if problems else _endpoint_problems(settings)
     if problems:
         raise ScenarioError(*problems)
 
@@ -122,6 +128,12 @@ def _budget_problems(settings: Settings) -> Iterator[Problem]:
 
 def _refused_budget(scenario: Scenario) -> bool:
     return bool(scenario.budget.max_cost_usd == NO_LIMIT)
+
+
+def _region_problems(settings: Settings) -> Iterator[Problem]:
+    region = settings.options.region
+    if not _REGION.fullmatch(region):
+        yield Problem(settings.source("region"), f"{region!r} is not an AWS region: write it like us-east-1")
 
 
 def _endpoint_problems(settings: Settings) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """Where a suite is: a line every few seconds, or two live lines on a terminal. Always on stderr."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -101,9 +102,10 @@ class LineProgress:
             self.note(progress_line(snapshot))
 
     def note(self, text: str) -> None:
-        """Write a line at once."""
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        """Write a line at once. Nobody reading it is no reason to end a run."""
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._stream.write(text + "\n")
+            self._stream.flush()
 
     def close(self) -> None:
         """Nothing to tidy up."""

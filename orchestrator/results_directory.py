@@ -21,6 +21,13 @@ _FILES = (
 
 def check_usable(given: Path, *, force: bool) -> None:
     """RunDirectoryError if the directory of `--results-dir` cannot take the results of a new run."""
+    try:
+        _check_usable(given, force=force)
+    except OSError as error:  # a name too long, a file where a folder should be, a link that leads nowhere
+        raise RunDirectoryError(f"{given} cannot be a results directory: {error.strerror or error}") from error
+
+
+def _check_usable(given: Path, *, force: bool) -> None:
     if given.exists() and not given.is_dir():
         raise RunDirectoryError(f"{given} is not a directory")
     if (given / "run.json").exists() and not force:
@@ -33,16 +40,27 @@ def check_usable(given: Path, *, force: bool) -> None:
             f"{given} is not a results directory, but has {foreign[0].name}, which a run would overwrite: "
             "choose another directory"
         )
-    parent = next(folder for folder in (given, *given.absolute().parents) if folder.exists())
+    parent = next(folder for folder in (given, *given.absolute().parents) if folder.exists() or folder.is_symlink())
+    if not parent.is_dir():
+        raise RunDirectoryError(f"{given} cannot be written: {parent} is not a directory")
     if not os.access(parent, os.W_OK):
         raise RunDirectoryError(f"{given} cannot be written: no permission in {parent}")
 
 
 def open_directory(given: Path | None, scenario: str, started_at: float) -> RunDirectory:
-    """The directory of a new run, created and without older results; `given` is used exactly as it is."""
+    """The directory of a new run, created and without older results; `given` is used exactly as it is.
+
+    RunDirectoryError where it cannot be created, or where another run has just taken it.
+    """
     if given is not None:
-        _clear(given)
-        given.mkdir(parents=True, exist_ok=True)
+        try:
+            _clear(given)
+            given.mkdir(parents=True, exist_ok=True)
+            RunDirectory(given).run_json.open("x").close()
+        except FileExistsError:
+            raise RunDirectoryError(f"{given} has just been taken by another run") from None
+        except OSError as error:
+            raise RunDirectoryError(f"{given} cannot be written: {error.strerror or error}") from error
         return RunDirectory(given)
     path = _unused(DEFAULT_PARENT / f"{time_stamp(started_at)}-{scenario}")
     _point_latest_at(path)

@@ -1,9 +1,9 @@
 """Runs a suite: the emulator around it, one cell after the other, analysis and reports at the end, always."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -86,7 +86,7 @@ class _Suite:
     def send_load(self) -> StopReason | None:
         """Run all cells; what stopped them before their end, if anything did."""
         scenario = self.preparation.settings.scenario
-        with _endpoint(self.preparation.settings, self.directory) as endpoint:
+        with _endpoint(self.preparation.settings, self.directory) as (endpoint, is_alive):
             self.document.set_endpoint(endpoint.url)
             runner = CellRunner(
                 identity=self._identity(endpoint),
@@ -96,9 +96,9 @@ class _Suite:
                 cells=len(self.preparation.plan.cells),
                 planned_s=self.preparation.plan.duration_s,
             )
-            return self._run_cells(runner)
+            return self._run_cells(runner, is_alive)
 
-    def _run_cells(self, runner: CellRunner) -> StopReason | None:
+    def _run_cells(self, runner: CellRunner, endpoint_is_alive: Callable[[], bool]) -> StopReason | None:
         for number, planned in enumerate(self.preparation.plan.cells, start=1):
             stop = StopReason.INTERRUPT if self.signals.asked_to_stop else runner.limit_reached()
             if stop is not None:
@@ -106,12 +106,17 @@ class _Suite:
             name = planned.cell.cell
             self.document.set_status(name, "running")
             end = runner.run(planned.cell, self.preparation.slots(planned.cell), number)
+            if not endpoint_is_alive():
+                why = f"the emulator died; its log is {self.directory.emulator / 'emulator.log'}"
+                end = replace(end, status="failed", reason=why)
             self.document.set_status(name, end.status, end.reason)
             if end.status != "finished":
                 log = f"\n{end.log}" if end.log else ""
                 self.progress.note(f"Cell {name} {end.status}: {end.reason}{log}")
             if end.stopped_by is not None:
                 return end.stopped_by
+            if not endpoint_is_alive():  # the cells that are left stay pending
+                return None
         return None
 
     def _identity(self, endpoint: Endpoint) -> RunIdentity:
@@ -130,10 +135,10 @@ class _Suite:
 
 
 @contextmanager
-def _endpoint(settings: Settings, directory: RunDirectory) -> Iterator[Endpoint]:
-    """Where calls go: the given endpoint, AWS, or an emulator that lives as long as this context."""
+def _endpoint(settings: Settings, directory: RunDirectory) -> Iterator[tuple[Endpoint, Callable[[], bool]]]:
+    """Where calls go: the given endpoint, AWS, or an emulator that lives as long as this context; and if it lives."""
     if not settings.starts_emulator:
-        yield settings.endpoint
+        yield settings.endpoint, lambda: True
         return
     config = settings.scenario.emulator
     write_text(directory.emulator / "config.yaml", yaml.safe_dump(config or {}, sort_keys=False, allow_unicode=True))
@@ -144,7 +149,7 @@ def _endpoint(settings: Settings, directory: RunDirectory) -> Iterator[Endpoint]
         log=directory.emulator / "emulator.log",
     ) as emulator:
         try:
-            yield Endpoint(settings.options.region, emulator.url)
+            yield Endpoint(settings.options.region, emulator.url), lambda: emulator.is_running
         finally:
             _keep_stats(emulator, directory)
 

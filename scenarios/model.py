@@ -169,6 +169,8 @@ _PREFIXES = (*PROFILE_PREFIXES, NO_PREFIX)
 RegionPrefix = Annotated[str, _one_of(_PREFIXES), _enum(_PREFIXES)]
 
 Count = Annotated[PositiveInt, Strict()]
+#: Users of one cell: 10 kB each while they wait, and above this surely a slip of the finger.
+Users = Annotated[PositiveInt, Strict(), Field(le=100_000)]
 PositiveNumber = Annotated[float, Strict(), Field(gt=0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 
@@ -217,7 +219,7 @@ class Load(Section):
     pattern: Pattern = Field("sustained", description="Shape of the rate over the duration; open loop only.")
     process: Process = Field("poisson", description="Spacing of arrivals around the rate; open loop only.")
     rate_rps: RateRps | None = Field(None, alias="rate", description="Arrivals, like 5/s or 300/min: open loop.")
-    users: Count | None = Field(None, description="Users that send, wait, think and send again: closed loop.")
+    users: Users | None = Field(None, description="Users that send, wait, think and send again: closed loop.")
     duration_s: DurationS = Field(60.0, alias="duration", description="Measured time of a cell, like 1m.")
     warmup_s: WaitS = Field(0.0, alias="warmup", description="Time before it that is sent but not measured.")
     spike_factor: PositiveNumber = Field(10.0, description="Height of a spike, times the rate.")
@@ -244,7 +246,7 @@ class ExtraCell(Section):
     region_prefix: RegionPrefix | None = Field(None, description="Inference profile prefix, or none.")
     service_tier: ServiceTier | None = Field(None, description="Service tier to ask for.")
     prompt_size: PromptSize | None = Field(None, description="Prompt size, or mixed.")
-    users: Count | None = Field(None, description="Users: makes this cell closed loop.")
+    users: Users | None = Field(None, description="Users: makes this cell closed loop.")
     rate_rps: RateRps | None = Field(None, alias="rate", description="Arrivals: makes this cell open loop.")
     pattern: Pattern | None = Field(None, description="Shape of the rate over the duration.")
     process: Process | None = Field(None, description="Spacing of arrivals around the rate.")
@@ -267,7 +269,7 @@ class Matrix(Section):
     prompt_sizes: tuple[PromptSize, ...] = Field(
         ("medium",), min_length=1, description="Prompt sizes; mixed draws sizes as the mix's users send them."
     )
-    user_counts: tuple[Count, ...] = Field((), description="Numbers of users: closed loop.")
+    user_counts: tuple[Users, ...] = Field((), description="Numbers of users: closed loop.")
     rates_rps: tuple[RateRps, ...] = Field((), alias="rates", description="Arrival rates: open loop.")
     patterns: tuple[Pattern, ...] = Field((), description="Traffic patterns; replaces load.pattern.")
     models: tuple[str, ...] = Field((), description="Base model ids; replaces model_id.")
@@ -308,7 +310,7 @@ class Scenario(Section):
         (), description="What must hold, like `ttft_ms p95 < 400ms`; the verdict is made of these."
     )
     budget: Budget = Field(Budget.model_validate({}), description="Limits that stop the suite.")
-    processes: Annotated[int, Strict(), Field(ge=1)] = Field(1, description="Locust processes per cell.")
+    processes: Annotated[int, Strict(), Field(ge=1, le=256)] = Field(1, description="Locust processes per cell.")
     seed: Annotated[int, Strict()] = Field(1, description="Seed of arrivals, messages and the emulator.")
     emulator: dict[str, Any] | None = Field(
         None, description="Configuration of the emulator started for this suite (docs/emulator.md)."

@@ -32,6 +32,8 @@ class LocustProcess:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # A shell starts background jobs with SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no locks are held
         )
 
     def finish(self, timeout_s: float = 60.0) -> str:
