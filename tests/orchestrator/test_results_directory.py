@@ -34,7 +34,8 @@ def test_force_deletes_what_a_run_wrote_and_nothing_else(tmp_path):
     fill(tmp_path)
 
     assert open_directory(tmp_path, "x", 0.0).path == tmp_path
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "run.json"]
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == "", "claimed by the new run"
 
 
 def test_a_given_directory_is_used_exactly_as_it_is(tmp_path):
