@@ -11,6 +11,7 @@ import pytest
 
 from bedrock.eventstream import FrameDecoder
 from emulator.process import EmulatorProcess
+from tests.support.raw_http import read_chunks, read_head
 from tests.support.sdk import FAST, NOVA
 
 BODY = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}).encode()
@@ -44,24 +45,6 @@ def connected(emulator: EmulatorProcess, receive_buffer: int | None = None) -> I
 def post(operation: str, *headers: str, version: str = "1.1", model_id: str = NOVA) -> bytes:
     lines = [f"POST /model/{model_id}/{operation} HTTP/{version}", "Host: x", f"Content-Length: {len(BODY)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + BODY
-
-
-def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:
-    status = int(reader.readline().split()[1])
-    fields = {}
-    while (line := reader.readline().strip()) != b"":
-        name, _, value = line.decode().partition(": ")
-        fields[name.lower()] = value
-    return status, fields
-
-
-def read_chunks(reader: BinaryIO) -> list[bytes]:
-    chunks = []
-    while size := int(reader.readline(), 16):
-        chunks.append(reader.read(size))
-        assert reader.read(2) == b"\r\n"
-    assert reader.readline() == b"\r\n"
-    return chunks
 
 
 def read_answer(reader: BinaryIO) -> dict[str, Any]:

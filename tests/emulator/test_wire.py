@@ -10,6 +10,7 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 
 from emulator.process import EmulatorProcess
+from tests.support.raw_http import read_chunks, read_head
 from tests.support.sdk import FAST, NOVA
 
 BODY = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
@@ -32,24 +33,6 @@ def connected(emulator: EmulatorProcess) -> Iterator[Any]:
 def post(path: str, body: bytes, *headers: str) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def read_head(reader: Any) -> tuple[int, dict[str, str]]:
-    status = int(reader.readline().split()[1])
-    fields = {}
-    while (line := reader.readline().strip()) != b"":
-        name, _, value = line.decode().partition(": ")
-        fields[name.lower()] = value
-    return status, fields
-
-
-def read_chunks(reader: Any) -> list[bytes]:
-    chunks = []
-    while size := int(reader.readline(), 16):
-        chunks.append(reader.read(size))
-        assert reader.read(2) == b"\r\n"
-    assert reader.readline() == b"\r\n"
-    return chunks
 
 
 def exchange(emulator: EmulatorProcess, request: bytes) -> tuple[int, dict[str, str], bytes]:
