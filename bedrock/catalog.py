@@ -86,6 +86,12 @@ class Model:
     cross_region_quota: Quota
     assumed: AssumedSpeed
     end_of_life: bool
+    #: Whether it can think before it answers.
+    reasoning: bool
+    #: Shortest prompt prefix that can be cached, in tokens; None where prompts cannot be cached.
+    cache_min_tokens: int | None
+    #: Regions that serve it latency-optimised, through a cross-region profile.
+    optimized_regions: tuple[str, ...]
 
     def supports_tier(self, tier: str) -> bool:
         """Whether Bedrock serves this model in `tier`."""
@@ -183,6 +189,9 @@ def _model(entry: Mapping[str, Any], tier_factors: Mapping[str, float]) -> Model
         cross_region_quota=_quota(quota.get("cross_region", quota)),
         assumed=AssumedSpeed(**{name: float(value) for name, value in entry["assumed"].items()}),
         end_of_life=bool(entry.get("end_of_life", False)),
+        reasoning=bool(entry.get("reasoning", False)),
+        cache_min_tokens=entry.get("cache_min_tokens"),
+        optimized_regions=tuple(entry.get("optimized_regions", ())),
     )
 
 

@@ -20,10 +20,10 @@ from emulator.timing import (
     ASSUMED_TIERS,
     NO_TAIL,
     Distribution,
+    Factors,
     Kind,
     Profile,
     Tail,
-    TierFactors,
 )
 
 _TOP_LEVEL = ("seed", "auth", "default", "models")
@@ -194,7 +194,7 @@ def _profile(settings: Mapping[str, Any]) -> Profile:
         tokens_per_event=latency["tokens_per_event"],
         output_tokens=_distribution(settings["output_tokens"]),
         tail=_tail(settings.get("tail"), ttft_ms.kind),
-        tiers={name: TierFactors(**factors) for name, factors in settings["tiers"].items()},
+        tiers={name: Factors(**factors) for name, factors in settings["tiers"].items()},
     )
 
 

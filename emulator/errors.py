@@ -71,3 +71,12 @@ def unknown_operation(message: str) -> ServiceError:
 def constraint(what: str, rule: str) -> ServiceError:
     """400 in the words of the request schema's own checks."""
     return validation(f"1 validation error detected: {what} failed to satisfy constraint: {rule}")
+
+
+def internal() -> ServiceError:
+    """500 for what should not have happened."""
+    return ServiceError(
+        "InternalServerException",
+        500,
+        "The system encountered an unexpected error during processing. Try your request again.",
+    )

@@ -3,10 +3,11 @@
 import re
 import uuid
 
+from bedrock.catalog import SERVICE_TIERS
 from bedrock.clock import now
 from emulator.http import Exchange
 from emulator.quotas import Admission, QuotaPool
-from emulator.stats import Stats, Tally
+from emulator.stats import UNKNOWN, Stats, Tally
 from emulator.truth import TruthEntry, TruthLog
 
 #: `amz-sdk-request: attempt=2; max=3`; an attempt above 1 is an SDK's retry.
@@ -44,9 +45,10 @@ class Call:
         self.entry.model_id = None if model_id is None else model_id[:_KEPT_CHARACTERS]
         self.entry.requested_tier = None if tier is None else tier[:_KEPT_CHARACTERS]
 
-    def count_under(self, model_id: str, tier: str) -> None:
+    def count_under(self, model_id: str, tier: str | None) -> None:
         """Count it in the stats, as in flight from now on."""
-        self._tally = self._ledger.stats.open(model_id, tier)
+        is_known = tier is None or tier in SERVICE_TIERS
+        self._tally = self._ledger.stats.open(model_id, tier if is_known else UNKNOWN)
 
     def hold(self, pool: QuotaPool, admission: Admission) -> None:
         """Remember the quota it has reserved, to be settled when it ends."""

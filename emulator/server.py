@@ -11,7 +11,7 @@ from bedrock.outcome import Outcome
 from emulator.config import EmulatorConfig
 from emulator.http import Connection, Exchange
 from emulator.ledger import Ledger
-from emulator.operations import Runtime
+from emulator.runtime import Runtime
 from emulator.schedule import Agenda
 from emulator.text import ResponseLibrary
 from emulator.truth import FORGOTTEN_HEADER, TRUTH_SCHEMA_VERSION, TruthLog

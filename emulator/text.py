@@ -20,6 +20,9 @@ DATA_FILE = Path(__file__).parent / "data" / "responses.yaml"
 #: The topic for prompts that no other topic's words are found in.
 GENERAL = "general"
 
+#: The topic of what models think before they answer.
+REASONING = "reasoning"
+
 #: Words that give a topic away. The first topic with a hit wins; topics the file does not have are passed over.
 _TOPIC_WORDS: Mapping[str, tuple[str, ...]] = {
     "order_status": ("order", "deliver", "shipp", "tracking", "注文", "配送", "届"),
@@ -47,16 +50,26 @@ class ResponseLibrary:
 
     def answer_tokens(self, prompt: str, seed: int, count: int, *, complete: bool) -> list[str]:
         """Exactly `count` tokens of answer to a prompt; `complete` answers end with a full stop, others are cut."""
-        language = "ja" if is_japanese(prompt) else "en"
-        sentences = self._sentences(prompt, language)
-        choice = crc32(f"{seed}/{prompt}".encode("utf-8", "replace"))
+        language = _language(prompt)
+        end = _FULL_STOP[language] if complete else None
+        return self._tokens(self._sentences(prompt, language), f"{seed}/{prompt}", count, end)
+
+    def reasoning_tokens(self, prompt: str, seed: int, count: int) -> list[str]:
+        """Exactly `count` tokens of thought about a prompt."""
+        language = _language(prompt)
+        topic = REASONING if REASONING in self.topics else GENERAL
+        return self._tokens(self._in_language(topic, language), f"{seed}/{prompt}", count, None)
+
+    @staticmethod
+    def _tokens(sentences: Sequence[Sentence], origin: str, count: int, end: str | None) -> list[str]:
+        choice = crc32(origin.encode("utf-8", "replace"))
         position, stride = choice % len(sentences), _stride(choice // len(sentences), len(sentences))
         tokens: list[str] = []
         while len(tokens) <= count:
             tokens += sentences[position]
             position = (position + stride) % len(sentences)
-        if complete:
-            tokens[count - 1] = tokens[count - 1].rstrip(" ,.、。") + _FULL_STOP[language]
+        if end is not None:
+            tokens[count - 1] = tokens[count - 1].rstrip(" ,.、。") + end
         elif not tokens[count - 1]:
             tokens[count - 1] = tokens[count]  # never end on half a character, which shows nothing
         return tokens[:count]
@@ -70,6 +83,10 @@ class ResponseLibrary:
 
     def _in_language(self, topic: str, language: str) -> tuple[Sentence, ...]:
         return self.topics[topic].get(language) or self.topics[GENERAL][language]
+
+
+def _language(prompt: str) -> str:
+    return "ja" if is_japanese(prompt) else "en"
 
 
 def _stride(choice: int, length: int) -> int:

@@ -1,12 +1,14 @@
 """When an answer's tokens come: the timing model, as pure functions of a profile and a draw of random numbers.
 
-    TTFT            = (base sample + prefill x input tokens) x tier's TTFT factor x tail factor
-    decode interval = 1 / (speed sample x tier's speed factor)
+    TTFT            = (base sample + prefill x input tokens not read from the cache) x TTFT factors x tail factor
+    decode interval = 1 / (speed sample x speed factors)
     token i         = TTFT + (i - 1) x decode interval
 
-The first event carries the first token alone, the others `tokens_per_event` each, sent when their last token is
-decoded. So the tester's TTFT is the first token's, and its TPOT, (last - first) / (tokens - 1), is exactly the
-decode interval. `messageStart` goes out when the prefill is over: one decode interval before the first token.
+The factors are those of the service tier, of the latency setting and of the load (`emulator.capacity`). Tokens of
+thought come before those of the answer, at the same pace. The first event carries the first token alone, the others
+`tokens_per_event` each, sent when their last token is decoded; none mixes thought and answer. So the tester's TTFT is
+the first token's, and its TPOT, (last - first) / (tokens - 1), is exactly the decode interval. `messageStart` goes out
+when the prefill is over: one decode interval before the first token.
 
 All default figures are assumptions chosen from published measurements, not AWS data.
 """
@@ -72,24 +74,31 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True)
-class TierFactors:
-    """What a service tier does to TTFT and to tokens per second, relative to `default`."""
+class Factors:
+    """What a service tier, a latency setting or load does to TTFT and to tokens per second."""
 
     ttft_factor: float = 1.0
     speed_factor: float = 1.0
 
+    def times(self, other: "Factors") -> "Factors":
+        """Both effects together."""
+        return Factors(self.ttft_factor * other.ttft_factor, self.speed_factor * other.speed_factor)
+
+
+UNCHANGED = Factors()
 
 #: Assumptions, not AWS data. AWS says "up to 25 % better" output speed for priority and gives no number for flex.
-ASSUMED_TIERS: Mapping[str, TierFactors] = {
-    "default": TierFactors(),
-    "priority": TierFactors(ttft_factor=0.9, speed_factor=1.25),
-    "flex": TierFactors(ttft_factor=1.35, speed_factor=0.8),
+ASSUMED_TIERS: Mapping[str, Factors] = {
+    "default": UNCHANGED,
+    "priority": Factors(ttft_factor=0.9, speed_factor=1.25),
+    "flex": Factors(ttft_factor=1.35, speed_factor=0.8),
 }
 
 #: Assumption: one answer in a hundred waits 3 to 10 times as long for its first token.
 ASSUMED_TAIL = Tail(share=0.01, factor_min=3.0, factor_max=10.0)
 
 NO_TAIL = Tail()
+NO_THOUGHT = Distribution(Kind.FIXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,14 @@ class Profile:
     tokens_per_event: int
     output_tokens: Distribution
     tail: Tail
-    tiers: Mapping[str, TierFactors]
+    tiers: Mapping[str, Factors]
+    #: Tokens of thought before the answer, for requests that allow them, or for all.
+    reasoning_tokens: Distribution = NO_THOUGHT
+    always_reasons: bool = False
+
+    def tier(self, name: str) -> Factors:
+        """What a tier changes."""
+        return self.tiers.get(name, UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +130,7 @@ class Draw:
     length: float
     tail_chance: float
     tail_size: float
+    reasoning: float
 
 
 class DrawStreams:
@@ -134,7 +151,7 @@ class DrawStreams:
         if stream is None:
             stream = self._streams[model_id, tier] = random.Random(f"{self._seed}/{model_id}")
         uniform = stream.random
-        return Draw(*(max(uniform(), _SMALLEST_UNIFORM) for _ in range(5)))
+        return Draw(*(max(uniform(), _SMALLEST_UNIFORM) for _ in range(6)))
 
     def restart(self) -> None:
         """Begin every stream again, as after a fresh start."""
@@ -143,13 +160,18 @@ class DrawStreams:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
-    """The schedule of one answer; times are seconds after the request was read."""
+    """The schedule of one answer; times are seconds after work on the request began."""
 
     ttft_s: float
     decode_interval_s: float
-    output_tokens: int
+    reasoning_tokens: int
+    answer_tokens: int
     tokens_per_event: int
-    hit_max_tokens: bool
+
+    @property
+    def output_tokens(self) -> int:
+        """All tokens that are decoded: those of thought and those of the answer."""
+        return self.reasoning_tokens + self.answer_tokens
 
     @property
     def open_s(self) -> float:
@@ -158,8 +180,8 @@ class AnswerPlan:
 
     @property
     def end_s(self) -> float:
-        """When the last token is due."""
-        return self.token_due_s(self.output_tokens)
+        """When the last token is due; without any (an embedding), when the prefill is over."""
+        return self.token_due_s(max(1, self.output_tokens))
 
     def token_due_s(self, token: int) -> float:
         """When the `token`-th token (from 1) is decoded."""
@@ -174,24 +196,28 @@ class AnswerPlan:
         return min(self.output_tokens, 1 + int((elapsed_s - self.ttft_s) / self.decode_interval_s))
 
     def event_ends(self) -> Iterator[int]:
-        """For each content event the number of tokens out with it: 1, then `tokens_per_event` more each."""
-        sent = 1
-        while sent < self.output_tokens:
-            yield sent
-            sent += self.tokens_per_event
-        yield self.output_tokens
+        """For each content event the number of tokens out with it: 1, then `tokens_per_event` more each.
+
+        The last event of thought ends with the thought.
+        """
+        sent = 0
+        for end in (self.reasoning_tokens, self.output_tokens):
+            while sent < end:
+                sent = min(sent + self.tokens_per_event, end) if sent else 1
+                yield sent
 
 
-def plan_answer(profile: Profile, tier: str, input_tokens: int, max_tokens: int, draw: Draw) -> AnswerPlan:
-    """Length and schedule of one answer."""
-    factors = profile.tiers.get(tier) or TierFactors()
-    wanted = max(1, round(profile.output_tokens.at(draw.length)))
-    ttft_ms = profile.ttft_ms.at(draw.ttft) + profile.prefill_ms_per_token * input_tokens
+def plan_answer(
+    profile: Profile, factors: Factors, prefill_tokens: int, tokens: tuple[int, int], draw: Draw
+) -> AnswerPlan:
+    """Schedule of one answer of so many tokens of thought and of answer."""
+    ttft_ms = profile.ttft_ms.at(draw.ttft) + profile.prefill_ms_per_token * prefill_tokens
     ttft_ms *= factors.ttft_factor * profile.tail.factor(draw.tail_chance, draw.tail_size)
+    reasoning_tokens, answer_tokens = tokens
     return AnswerPlan(
         ttft_s=ttft_ms / 1000.0,
         decode_interval_s=1.0 / (profile.tokens_per_second.at(draw.speed) * factors.speed_factor),
-        output_tokens=min(wanted, max_tokens),
+        reasoning_tokens=reasoning_tokens,
+        answer_tokens=answer_tokens,
         tokens_per_event=profile.tokens_per_event,
-        hit_max_tokens=wanted > max_tokens,
     )

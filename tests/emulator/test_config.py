@@ -21,7 +21,7 @@ from emulator.config_sections import (
     TierSection,
 )
 from emulator.quotas import QuotaLimits, ReservationRule, Window
-from emulator.timing import ASSUMED_TAIL, NO_TAIL, Kind, TierFactors
+from emulator.timing import ASSUMED_TAIL, NO_TAIL, Factors, Kind
 
 NOVA = "amazon.nova-pro-v1:0"
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -135,8 +135,8 @@ def test_a_ttft_that_was_spelled_out_has_no_tail_unless_one_is_asked_for() -> No
 def test_tiers_keep_what_they_do_not_change() -> None:
     tiers = config("default: {tiers: {flex: {ttft_factor: 2.5}}}").profile(NOVA).tiers
 
-    assert tiers["flex"] == TierFactors(ttft_factor=2.5, speed_factor=0.8)
-    assert tiers["priority"] == TierFactors(ttft_factor=0.9, speed_factor=1.25)
+    assert tiers["flex"] == Factors(ttft_factor=2.5, speed_factor=0.8)
+    assert tiers["priority"] == Factors(ttft_factor=0.9, speed_factor=1.25)
 
 
 @pytest.mark.parametrize("text", ["default: {quota: catalog}", "default: {quota: {limits: catalog}}"])

@@ -13,22 +13,23 @@ from hypothesis import strategies as st
 from emulator.timing import (
     ASSUMED_TIERS,
     NO_TAIL,
+    UNCHANGED,
     AnswerPlan,
     Distribution,
     Draw,
     DrawStreams,
+    Factors,
     Kind,
     Profile,
     Tail,
-    TierFactors,
     plan_answer,
 )
 
-MIDDLE = Draw(ttft=0.5, speed=0.5, length=0.5, tail_chance=0.5, tail_size=0.5)
-NO_CAP = 10**9
+MIDDLE = Draw(ttft=0.5, speed=0.5, length=0.5, tail_chance=0.5, tail_size=0.5, reasoning=0.5)
+SIZES = (0, 100)
 
 uniforms = st.floats(min_value=1e-12, max_value=1.0, exclude_max=True)
-draws = st.builds(Draw, uniforms, uniforms, uniforms, uniforms, uniforms)
+draws = st.builds(Draw, *[uniforms] * 6)
 
 
 def fixed(value: float) -> Distribution:
@@ -46,7 +47,7 @@ PROFILE = Profile(
     tokens_per_event=4,
     output_tokens=lognormal(120.0, 0.5),
     tail=Tail(share=0.01, factor_min=3.0, factor_max=10.0),
-    tiers={**ASSUMED_TIERS, "flex": TierFactors(ttft_factor=1.5, speed_factor=0.75)},
+    tiers={**ASSUMED_TIERS, "flex": Factors(ttft_factor=1.5, speed_factor=0.75)},
 )
 profiles = st.builds(
     Profile,
@@ -58,8 +59,9 @@ profiles = st.builds(
     tail=st.sampled_from([NO_TAIL, PROFILE.tail]),
     tiers=st.just(ASSUMED_TIERS),
 )
+sizes = st.tuples(st.integers(0, 500), st.integers(0, 2000)).filter(any)
 plans = st.builds(
-    plan_answer, profiles, st.sampled_from(sorted(ASSUMED_TIERS)), st.integers(0, 5000), st.integers(1, 2000), draws
+    plan_answer, profiles, st.sampled_from(list(ASSUMED_TIERS.values())), st.integers(0, 5000), sizes, draws
 )
 
 
@@ -123,7 +125,7 @@ def test_ttft_and_speed_follow_the_documented_formula(draw: Draw, input_tokens: 
     base_ms = 400.0 * math.exp(0.4 * normal.inv_cdf(draw.ttft)) + 0.25 * input_tokens
     tail = 3.0 + 7.0 * draw.tail_size if draw.tail_chance < 0.01 else 1.0
     tokens_per_second = 80.0 * math.exp(0.2 * normal.inv_cdf(draw.speed)) * speed_factor
-    plan = plan_answer(PROFILE, tier, input_tokens, NO_CAP, draw)
+    plan = plan_answer(PROFILE, PROFILE.tier(tier), input_tokens, SIZES, draw)
 
     assert plan.ttft_s * 1000.0 == pytest.approx(base_ms * ttft_factor * tail)
     assert plan.decode_interval_s == pytest.approx(1.0 / tokens_per_second)
@@ -132,14 +134,23 @@ def test_ttft_and_speed_follow_the_documented_formula(draw: Draw, input_tokens: 
 @given(draws, st.integers(0, 5000), st.integers(0, 5000))
 def test_each_input_token_adds_the_same_prefill_time(draw: Draw, few: int, more: int) -> None:
     profile = replace(PROFILE, tail=NO_TAIL)
-    ttft_s = [plan_answer(profile, "default", tokens, NO_CAP, draw).ttft_s for tokens in (0, few, few + more)]
+    ttft_s = [plan_answer(profile, UNCHANGED, tokens, SIZES, draw).ttft_s for tokens in (0, few, few + more)]
 
     assert ttft_s[2] - ttft_s[1] == pytest.approx(more * 0.25e-3, abs=1e-9)
     assert ttft_s[1] - ttft_s[0] == pytest.approx(few * 0.25e-3, abs=1e-9)
 
 
 def test_a_tier_the_profile_does_not_name_changes_nothing() -> None:
-    assert plan_answer(PROFILE, "batch", 50, NO_CAP, MIDDLE) == plan_answer(PROFILE, "default", 50, NO_CAP, MIDDLE)
+    assert PROFILE.tier("batch") == PROFILE.tier("default") == UNCHANGED
+
+
+@given(draws, st.floats(0.1, 10.0), st.floats(0.1, 10.0))
+def test_factors_of_tier_latency_and_load_multiply(draw: Draw, ttft_factor: float, speed_factor: float) -> None:
+    both = Factors(2.0, 0.5).times(Factors(ttft_factor, speed_factor))
+    plain, changed = (plan_answer(PROFILE, factors, 10, SIZES, draw) for factors in (UNCHANGED, both))
+
+    assert changed.ttft_s == pytest.approx(2.0 * ttft_factor * plain.ttft_s)
+    assert changed.decode_interval_s == pytest.approx(plain.decode_interval_s / (0.5 * speed_factor))
 
 
 def test_the_tail_slows_its_share_of_answers_by_a_factor_of_its_range() -> None:
@@ -161,7 +172,7 @@ def test_the_tail_moves_the_p99_and_leaves_the_median() -> None:
 
     def quantiles_ms(tail: Tail) -> list[float]:
         profile = replace(PROFILE, tail=tail)
-        times = [plan_answer(profile, "default", 0, NO_CAP, draw).ttft_s * 1000.0 for draw in drawn]
+        times = [plan_answer(profile, UNCHANGED, 0, SIZES, draw).ttft_s * 1000.0 for draw in drawn]
         return statistics.quantiles(times, n=200)
 
     without, with_tail = quantiles_ms(NO_TAIL), quantiles_ms(Tail(0.02, 3.0, 10.0))
@@ -180,9 +191,16 @@ def test_the_events_cover_all_tokens_the_first_one_alone(plan: AnswerPlan) -> No
 
     assert ends[-1] == plan.output_tokens
     assert sizes[0] == 1
-    assert all(size == plan.tokens_per_event for size in sizes[1:-1])
-    assert len(ends) == 1 or 1 <= sizes[-1] <= plan.tokens_per_event
-    assert len(ends) == 1 + math.ceil((plan.output_tokens - 1) / plan.tokens_per_event)
+    assert all(1 <= size <= plan.tokens_per_event for size in sizes[1:])
+    assert all(
+        size == plan.tokens_per_event or end in (plan.reasoning_tokens, plan.output_tokens)
+        for size, end in zip(sizes[1:], ends[1:], strict=True)
+    ), "only the last event of the thought and that of the answer are smaller"
+
+
+@given(plans)
+def test_no_event_mixes_thought_and_answer(plan: AnswerPlan) -> None:
+    assert plan.reasoning_tokens in (0, *plan.event_ends())
 
 
 @given(plans)
@@ -212,21 +230,6 @@ def test_a_token_counts_as_generated_once_it_is_due(plan: AnswerPlan, data: st.D
     assert plan.tokens_by(plan.end_s + 3600.0) == plan.output_tokens
 
 
-@given(profiles, draws, st.integers(1, 300))
-def test_max_tokens_caps_the_answer_and_is_named_as_the_reason(profile: Profile, draw: Draw, max_tokens: int) -> None:
-    free = plan_answer(profile, "default", 10, NO_CAP, draw)
-    capped = plan_answer(profile, "default", 10, max_tokens, draw)
-
-    assert capped.output_tokens == min(free.output_tokens, max_tokens)
-    assert capped.hit_max_tokens == (free.output_tokens > max_tokens)
-    assert not free.hit_max_tokens
-    assert (capped.ttft_s, capped.decode_interval_s) == (free.ttft_s, free.decode_interval_s)
-
-
-def test_an_answer_has_at_least_one_token() -> None:
-    assert plan_answer(replace(PROFILE, output_tokens=fixed(0.2)), "default", 1, 100, MIDDLE).output_tokens == 1
-
-
 # --- seeds ---------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +237,7 @@ def planned(seed: int, calls: list[tuple[str, str]]) -> dict[tuple[str, str], li
     streams = DrawStreams(seed)
     plans_by_key: dict[tuple[str, str], list[AnswerPlan]] = {}
     for model_id, tier in calls:
-        plan = plan_answer(PROFILE, tier, 100, 4096, streams.next(model_id, tier))
+        plan = plan_answer(PROFILE, PROFILE.tier(tier), 100, SIZES, streams.next(model_id, tier))
         plans_by_key.setdefault((model_id, tier), []).append(plan)
     return plans_by_key
 
@@ -267,7 +270,7 @@ def test_tiers_of_a_model_get_the_same_draws_so_their_factors_compare_exactly() 
 
     for plain, flex in zip(plans_by_key["nova", "default"], plans_by_key["nova", "flex"], strict=True):
         assert flex.ttft_s == pytest.approx(1.5 * plain.ttft_s)
-        assert flex.output_tokens == plain.output_tokens
+        assert flex.decode_interval_s == pytest.approx(plain.decode_interval_s / 0.75)
 
 
 def test_a_restart_begins_every_stream_again() -> None:

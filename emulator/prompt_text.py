@@ -1,0 +1,49 @@
+"""The text a model reads, collected in its order, with the cache points in it."""
+
+import hashlib
+
+from bedrock.tokens import estimate_tokens
+from emulator import errors
+from emulator.model_request import CachePrefix
+
+#: How long a cached prefix is kept after its last use, by the `ttl` of a cache point.
+CACHE_TTLS_S = {"5m": 300.0, "1h": 3600.0}
+DEFAULT_CACHE_TTL = "5m"
+
+
+class PromptText:
+    """Everything in one prompt: text by role, and what came before each cache point."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._digest = hashlib.sha256()
+        self._prefixes: list[CachePrefix] = []
+
+    def add(self, role: str, text: str) -> None:
+        """Text that the model reads next."""
+        self._texts.append(text)
+        # Lengths keep apart what joins to the same text; surrogates can come in as JSON escapes.
+        self._digest.update(f"{role}/{len(text)}/{text}".encode("utf-8", "surrogatepass"))
+
+    def cache_point(self, ttl: str | None) -> None:
+        """Everything so far may be cached."""
+        ttl_s = CACHE_TTLS_S.get(ttl or DEFAULT_CACHE_TTL)
+        if ttl_s is None:
+            raise errors.constraint(
+                f"Value '{str(ttl)[:100]}' at 'cachePoint.ttl'",
+                f"Member must satisfy enum value set: [{', '.join(CACHE_TTLS_S)}]",
+            )
+        self._prefixes.append(CachePrefix(self._digest.digest(), self._tokens(), ttl_s))
+
+    @property
+    def cache_prefixes(self) -> tuple[CachePrefix, ...]:
+        """What may be cached, shortest first."""
+        return tuple(self._prefixes)
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens of all the text, at least one."""
+        return max(1, self._tokens())
+
+    def _tokens(self) -> int:
+        return estimate_tokens("\n".join(self._texts))
