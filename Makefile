@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
-NODE := $(shell command -v node)
-PACKAGES := analysis bedrock emulator loadgen orchestrator reports scenarios
+# npm, where it is there with a Node.js that the AWS SDK for JavaScript runs on.
+NPM := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
+JAVASCRIPT := tests/emulator/js
+PACKAGES := analysis bedrock benchmarks emulator loadgen orchestrator reports scenarios
 SOURCES := $(PACKAGES) locustfiles tests run_tests.py
 
 .PHONY: help demo test lint types tests emulator clean
@@ -21,6 +23,10 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+$(JAVASCRIPT)/node_modules/installed.stamp: $(JAVASCRIPT)/package.json
+	cd $(JAVASCRIPT) && npm install --silent --no-progress
+	@touch $@
+
 demo: $(VENV)/run.stamp  ## Run a small suite against the local emulator and write a report
 	$(BIN)/python run_tests.py scenarios/demo.yaml --yes
 
@@ -33,12 +39,18 @@ lint: $(VENV)/dev.stamp  ## Ruff: rules and format
 types: $(VENV)/dev.stamp  ## mypy --strict
 	$(BIN)/mypy
 
-tests: $(VENV)/dev.stamp  ## Unit, property, end-to-end and (where there is Chromium) browser tests
+# Marks of the tests that this machine cannot run, and how to leave them out.
+LEFT_OUT := $(strip $(if $(CHROMIUM),,browser) $(if $(NPM),,node))
+SPACE := $() $()
+MARKS := $(if $(LEFT_OUT),not ($(subst $(SPACE), or ,$(LEFT_OUT))))
+
+tests: $(VENV)/dev.stamp $(if $(NPM),$(JAVASCRIPT)/node_modules/installed.stamp)  ## Unit, property and end-to-end tests; those in a browser and in JavaScript where they can run
 	@test -n "$(CHROMIUM)" || echo "No Chromium found: browser tests are left out (Debian: apt-get install chromium)"
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "$(if $(CHROMIUM),,not browser)"
+	@test -n "$(NPM)" || echo "No Node.js 20 with npm found: JavaScript tests are left out (Debian 13: apt-get install nodejs npm)"
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "$(MARKS)"
 
 emulator: $(VENV)/run.stamp  ## Run the Bedrock emulator on its default port
 	$(BIN)/python -m emulator
 
 clean:  ## Remove what make built (results stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(JAVASCRIPT)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ import difflib
 import re
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class AssumedSpeed:
     ttft_sigma: float
     prefill_ms_per_token: float
     output_tokens_per_s: float
+    #: Tokens in each content event of a stream.
+    tokens_per_event: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,11 @@ class Model:
     cache_min_tokens: int | None
     #: Regions that serve it latency-optimised, through a cross-region profile.
     optimized_regions: tuple[str, ...]
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it answers with text; embedding models write none."""
+        return self.max_output_tokens > 0
 
     def supports_tier(self, tier: str) -> bool:
         """Whether Bedrock serves this model in `tier`."""
@@ -144,6 +151,13 @@ class Catalog:
             raise UnknownModelError(f"Unknown model {model_id!r}.{hint}")
         return model
 
+    def resolve_chat(self, model_id: str) -> Model:
+        """The same, for a model that answers with text; UnknownModelError for any other."""
+        model = self.resolve(model_id)
+        if not model.is_chat:
+            raise UnknownModelError(f"{model.id} is an embedding model: it answers with vectors. Give a chat model.")
+        return model
+
     def price(self, model_id: str, tier: str | None) -> Price | None:
         """Price of a model id in a service tier; None where the model or the tier has no known price."""
         model = self.find(model_id)
@@ -187,12 +201,18 @@ def _model(entry: Mapping[str, Any], tier_factors: Mapping[str, float]) -> Model
         burndown=int(entry.get("burndown", 1)),
         quota=_quota(quota),
         cross_region_quota=_quota(quota.get("cross_region", quota)),
-        assumed=AssumedSpeed(**{name: float(value) for name, value in entry["assumed"].items()}),
+        assumed=_assumed(entry["assumed"]),
         end_of_life=bool(entry.get("end_of_life", False)),
         reasoning=bool(entry.get("reasoning", False)),
         cache_min_tokens=entry.get("cache_min_tokens"),
         optimized_regions=tuple(entry.get("optimized_regions", ())),
     )
+
+
+def _assumed(entry: Mapping[str, Any]) -> AssumedSpeed:
+    figures = {name: float(value) for name, value in entry.items() if name != "tokens_per_event"}
+    speed = AssumedSpeed(**figures)  # type: ignore[arg-type]  # mypy does not know which names the file has
+    return replace(speed, tokens_per_event=int(entry["tokens_per_event"])) if "tokens_per_event" in entry else speed
 
 
 def _quota(entry: Mapping[str, Any]) -> Quota:

@@ -1,7 +1,7 @@
 """The command `python -m emulator`: options, banner, ready line, clean stop.
 
-stdout carries one line, `listening on http://H:P`; everything else goes to stderr. Exit code 0 after a clean stop,
-4 when the options, the configuration or the address cannot be used.
+stdout carries one line, `listening on http://H:P` (or https); everything else goes to stderr. Exit code 0 after a clean
+stop, 4 when the options, the configuration or the address cannot be used.
 """
 
 import argparse
@@ -15,32 +15,24 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import uvloop
 
+from emulator.banner import banner, remote_warning
 from emulator.config import ConfigError, EmulatorConfig, read_config
+from emulator.fixture_files import FixtureError, read_fixtures
 from emulator.server import Emulator
 from emulator.text import ResponseFileError, ResponseLibrary, read_responses
+from emulator.tls import Tls, TlsError, default_directory, generated_tls, given_tls
 from emulator.truth import TruthLog, open_truth_file
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8700
 DEFAULT_SEED = 0
 EXIT_CONFIGURATION = 4
-
-_BANNER = """\
-Amazon Bedrock runtime emulator. Nothing here reaches AWS or costs money; timing figures are assumptions.
-Point an SDK or the AWS CLI at it:
-
-  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}
-  export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-  unset AWS_BEARER_TOKEN_BEDROCK   # SDKs send bearer tokens over HTTPS only, and this is HTTP
-
-Status: {url}/_emulator/health  counts: {url}/_emulator/stats  truth log: {url}/_emulator/truth
-Stop with Ctrl-C.
-"""
 
 
 class UsageError(ValueError):
@@ -54,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     except ConfigError as error:
         print(f"emulator: the configuration cannot be used:\n{_bullets(error.problems)}", file=sys.stderr)
-    except (UsageError, ResponseFileError) as error:
+    except FixtureError as error:
+        print(f"emulator: the responses cannot be used:\n{_bullets(error.problems)}", file=sys.stderr)
+    except (UsageError, TlsError, ResponseFileError) as error:
         print(f"emulator: {error}", file=sys.stderr)
     return EXIT_CONFIGURATION
 
@@ -62,17 +56,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     _check_host(options.host, allow_remote=options.allow_remote)
     config = EmulatorConfig() if options.config is None else read_config(options.config)
+    tls = _tls(options)
+    if not _is_loopback(options.host):
+        print(remote_warning(options.host, config.auth, is_encrypted=tls is not None), file=sys.stderr)
     seed = next(value for value in (options.seed, config.seed, DEFAULT_SEED) if value is not None)
-    library = read_responses()
+    library = _library([*options.responses, *config.responses], config)
     _raise_open_file_limit()
     with contextlib.ExitStack() as stack:
         file = None if options.truth_log is None else stack.enter_context(_truth_file(options.truth_log))
-        uvloop.run(_serve(options, config, library, TruthLog(file), seed))
+        uvloop.run(_serve(options, config, library, TruthLog(file), seed, tls=tls))
     return 0
 
 
+def _library(files: Sequence[Path], config: EmulatorConfig) -> ResponseLibrary:
+    """What the models say: the fixtures of files, and sentences of the emulator's own for all other prompts."""
+    library = read_responses()
+    if not files:
+        return library
+    fixtures = read_fixtures(files, config.catalog)
+    print(f"Responses given in advance: {len(fixtures)}, from {', '.join(map(str, files))}", file=sys.stderr)
+    return replace(library, fixtures=fixtures)
+
+
 async def _serve(
-    options: argparse.Namespace, config: EmulatorConfig, library: ResponseLibrary, truth: TruthLog, seed: int
+    options: argparse.Namespace,
+    config: EmulatorConfig,
+    library: ResponseLibrary,
+    truth: TruthLog,
+    seed: int,
+    *,
+    tls: Tls | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -82,13 +95,13 @@ async def _serve(
         loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, stopped)
     emulator = Emulator(config, library, truth, seed)
     try:
-        host, port = await emulator.start(options.host, options.port)
+        host, port = await emulator.start(options.host, options.port, tls.context if tls else None)
     except OSError as error:
         raise UsageError(_address_problem(options.host, options.port, error)) from error
     # What exists now stays; the collector need not look at it again.
     gc.freeze()
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    print(_BANNER.format(url=url), file=sys.stderr, flush=True)
+    url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    print(banner(url, config.auth, tls.ca_bundle if tls else None), file=sys.stderr, flush=True)
     print(f"listening on {url}", flush=True)
     await stopped.wait()
     emulator.stop()
@@ -100,11 +113,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.error = _usage_error  # type: ignore[method-assign,assignment]
     parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to listen on (default {DEFAULT_HOST})")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"0 picks a free one (default {DEFAULT_PORT})")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML configuration, see docs/emulator.md")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, see docs/emulator-configuration.md")
     parser.add_argument(
         "--seed", type=int, help=f"of all random numbers (default: the configuration's, {DEFAULT_SEED})"
     )
+    parser.add_argument(
+        "--responses",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="answers to prompts, JSON Lines or a YAML list, see docs/emulator-responses.md; may be given again",
+    )
     parser.add_argument("--truth-log", type=Path, metavar="FILE", help="append one JSON line per request to this file")
+    parser.add_argument("--tls", action="store_true", help="HTTPS with a generated certificate for local use")
+    parser.add_argument(
+        "--tls-dir", type=Path, metavar="DIR", help="where that certificate is kept (default: in the user's cache)"
+    )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="HTTPS with this certificate (PEM, with its chain)"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM, without a passphrase)")
     parser.add_argument("--allow-remote", action="store_true", help="permit a host that other machines can reach")
     parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     return parser
@@ -122,14 +151,25 @@ def _port(text: str) -> int:
 
 
 def _check_host(host: str, *, allow_remote: bool) -> None:
-    if _is_loopback(host):
-        return
-    if not allow_remote:
+    if not _is_loopback(host) and not allow_remote:
         raise UsageError(
             f"{host} is not a loopback address; everyone who can reach it could use this emulator. "
             "Add --allow-remote if that is intended."
         )
-    print(f"WARNING: listening on {host} without any authentication; other machines may connect.", file=sys.stderr)
+
+
+def _tls(options: argparse.Namespace) -> Tls | None:
+    """The certificate asked for, None for plain HTTP."""
+    certificate, key = options.tls_cert, options.tls_key
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-cert and --tls-key go together.")
+    if certificate is not None:
+        if options.tls_dir is not None:
+            raise UsageError("--tls-dir is for generated certificates; it has no use beside --tls-cert.")
+        return given_tls(certificate, key)
+    if options.tls or options.tls_dir is not None:
+        return generated_tls(options.tls_dir or default_directory(), options.host)
+    return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,9 +1,10 @@
-"""What is said in one answer: how long it wants to be, what cuts it short, and its text."""
+"""What is said in one answer: its text, a fixture's or improvised, how long it is, and what cuts it short."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emulator.answer import StopReason
+from emulator.fixtures import Fixture
 from emulator.model_request import ModelRequest
 from emulator.text import ResponseLibrary
 from emulator.timing import Draw, Profile
@@ -24,8 +25,38 @@ class Said:
         return len(self.reasoning), len(self.answer)
 
 
-def compose(request: ModelRequest, profile: Profile, draw: Draw, library: ResponseLibrary, seed: int) -> Said:
-    """The answer to a request. `max_tokens` holds for thought and answer together."""
+def compose(
+    request: ModelRequest,
+    profile: Profile,
+    draw: Draw,
+    library: ResponseLibrary,
+    seed: int,
+    *,
+    fixture: Fixture | None = None,
+) -> Said:
+    """The answer to a request: the fixture's, or of the library's sentences as many as the draw wants.
+
+    `max_tokens` holds for thought and answer together, and stop sequences for every answer.
+    """
+    if fixture is None:
+        said = _improvised(request, profile, draw, library, seed)
+    else:
+        said = _recited(fixture, request.max_tokens)
+    stop = _first_stop(said.answer, request.stop_sequences)
+    if stop is None:
+        return said
+    sequence, at = stop
+    return Said(said.reasoning, _up_to(said.answer, at), StopReason.STOP_SEQUENCE, sequence)
+
+
+def _recited(fixture: Fixture, max_tokens: int) -> Said:
+    reasoning, answer = fixture.tokens()
+    is_cut = len(reasoning) + len(answer) > max_tokens
+    room = max(0, max_tokens - len(reasoning))
+    return Said(reasoning[:max_tokens], answer[:room], StopReason.MAX_TOKENS if is_cut else fixture.stop_reason)
+
+
+def _improvised(request: ModelRequest, profile: Profile, draw: Draw, library: ResponseLibrary, seed: int) -> Said:
     thought = _reasoning_tokens(request, profile, draw)
     room = request.max_tokens - thought
     reasoning = library.reasoning_tokens(request.prompt, seed, thought) if thought else []
@@ -33,10 +64,6 @@ def compose(request: ModelRequest, profile: Profile, draw: Draw, library: Respon
     is_cut = wanted > room
     count = min(wanted, room)
     answer = library.answer_tokens(request.prompt, seed, count, complete=not is_cut) if count else []
-    stop = _first_stop(answer, request.stop_sequences)
-    if stop is not None:
-        sequence, at = stop
-        return Said(reasoning, _up_to(answer, at), StopReason.STOP_SEQUENCE, sequence)
     return Said(reasoning, answer, StopReason.MAX_TOKENS if is_cut else StopReason.END_TURN)
 
 

@@ -12,27 +12,31 @@ from typing import Any
 
 import yaml
 
-from bedrock.catalog import Catalog, Model, default_catalog, profile_id, split_model_id
-from emulator.config_sections import ConfigError, ModelSection, QuotaSection, check_section, suggestion
-from emulator.quotas import QuotaLimits, ReservationRule, Window
-from emulator.timing import (
-    ASSUMED_TAIL,
-    ASSUMED_TIERS,
-    NO_TAIL,
-    Distribution,
-    Factors,
-    Kind,
-    Profile,
-    Tail,
+from bedrock.catalog import Catalog, default_catalog, profile_id, split_model_id
+from emulator.capacity import CapacityLimits
+from emulator.config_auth import AuthSettings, check_auth
+from emulator.config_faults import parse_rules
+from emulator.config_sections import (
+    ConcurrencySection,
+    ConfigError,
+    ModelSection,
+    QuotaSection,
+    check_section,
+    suggestion,
 )
+from emulator.faults import Rule
+from emulator.model_settings import (
+    assumed_settings,
+    concurrency_of,
+    merged,
+    profile_of,
+    quota_of,
+    reserved_of,
+)
+from emulator.quotas import QuotaLimits, ReservedLimits
+from emulator.timing import Profile
 
-_TOP_LEVEL = ("seed", "auth", "default", "models")
-_NOT_YET = {
-    "faults": "`faults` is not supported by this version: remove it. It would not inject anything",
-}
-#: Assumption: answers have a median length of 120 tokens, 95 of 100 between 45 and 320.
-ASSUMED_OUTPUT_TOKENS = {"distribution": Kind.LOGNORMAL, "median": 120.0, "sigma": 0.5, "min": 1.0}
-ASSUMED_TOKENS_PER_EVENT = 4
+_TOP_LEVEL = ("seed", "auth", "default", "models", "aliases", "responses", "faults")
 
 
 @dataclass(frozen=True)
@@ -40,26 +44,60 @@ class EmulatorConfig:
     """What the emulator does for each model; `EmulatorConfig()` is its behaviour without a file."""
 
     seed: int | None = None
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    #: Files of answers given in advance (`emulator.fixture_files`).
+    responses: tuple[Path, ...] = ()
     sections: Mapping[str, ModelSection] = field(default_factory=dict)
+    faults: tuple[Rule, ...] = ()
+    #: Ids that the catalogue does not know, as ARNs of application profiles, and the model ids they stand for.
+    aliases: Mapping[str, str] = field(default_factory=dict)
     catalog: Catalog = field(default_factory=default_catalog)
 
     def profile(self, model_id: str) -> Profile:
         """How the model behind an id of the catalogue answers."""
-        model = self.catalog.resolve(model_id)
-        settings = _assumed_settings(model)
-        for section in self._sections_for(model_id):
-            settings = _merged(settings, section.given())
-        return _profile(settings)
+        return profile_of(self._settings(model_id), self.catalog.resolve(model_id))
 
     def quota(self, model_id: str) -> QuotaLimits | None:
         """The quota of the model behind an id, None where it has none."""
-        model = self.catalog.resolve(model_id)
-        is_regional = split_model_id(model_id).prefix is None
         quota: QuotaSection | None = None
         for section in self._sections_for(model_id):
             if "quota" in section.model_fields_set:
                 quota = section.quota  # a quota replaces the one below it as a whole, and `quota: null` removes it
-        return None if quota is None else _quota(quota.given(), model, is_regional=is_regional)
+        return self._limits(quota, model_id)
+
+    def optimized_quota(self, model_id: str) -> QuotaLimits | None:
+        """The quota of latency-optimised calls of an id, None where they have none of their own."""
+        quota: QuotaSection | None = None
+        for section in self._sections_for(model_id):
+            if section.optimized is not None and "quota" in section.optimized.model_fields_set:
+                quota = section.optimized.quota
+        return self._limits(quota, model_id)
+
+    def concurrency(self, base_id: str) -> CapacityLimits:
+        """How many calls the model of a base id serves at once; without a setting, load has no effect."""
+        concurrency: ConcurrencySection | None = None
+        for section in self._sections_for(base_id):
+            if "concurrency" in section.model_fields_set:
+                concurrency = section.concurrency  # it is replaced as a whole, like a quota
+        if concurrency is None:
+            return CapacityLimits()
+        return concurrency_of(concurrency.given(), self.catalog.resolve(base_id))
+
+    def reserved(self, model_id: str) -> ReservedLimits | None:
+        """The reserved capacity of the model behind an id."""
+        return reserved_of(self._settings(model_id))
+
+    def _settings(self, model_id: str) -> dict[str, Any]:
+        settings = assumed_settings(self.catalog.resolve(model_id))
+        for section in self._sections_for(model_id):
+            settings = merged(settings, section.given())
+        return settings
+
+    def _limits(self, quota: QuotaSection | None, model_id: str) -> QuotaLimits | None:
+        if quota is None:
+            return None
+        is_regional = split_model_id(model_id).prefix is None
+        return quota_of(quota.given(), self.catalog.resolve(model_id), is_regional=is_regional)
 
     def _sections_for(self, model_id: str) -> Iterator[ModelSection]:
         parts = split_model_id(model_id)
@@ -80,7 +118,7 @@ def read_config(path: Path, catalog: Catalog | None = None) -> EmulatorConfig:
         raise ConfigError([f"{path} is not YAML: {' '.join(str(error).split())}"]) from error
     config = EmulatorConfig()
     try:
-        config = parse_config({} if raw is None else raw, catalog)
+        config = parse_config({} if raw is None else raw, catalog, path.parent)
     except ConfigError as error:
         problems += error.problems
     if problems:
@@ -107,8 +145,8 @@ def _keys_given_twice(document: yaml.Node | None) -> list[str]:
     return problems
 
 
-def parse_config(raw: Any, catalog: Catalog | None = None) -> EmulatorConfig:
-    """The configuration of a decoded file; ConfigError lists everything that is wrong with it."""
+def parse_config(raw: Any, catalog: Catalog | None = None, folder: Path = Path()) -> EmulatorConfig:
+    """The configuration of a decoded file in `folder`; ConfigError lists everything that is wrong with it."""
     catalog = catalog or default_catalog()
     if not isinstance(raw, dict):
         raise ConfigError(["the configuration must be a mapping of `default`, model ids and settings"])
@@ -124,25 +162,50 @@ def parse_config(raw: Any, catalog: Catalog | None = None) -> EmulatorConfig:
             problems.append(f"{where}: {key} is configured twice")
         section = check_section(where, entry, problems)
         if section is not None:
+            problems.extend(f"{where}.{problem}" for problem in _unfit(section, name, catalog))
             sections[key] = section
     seed = _seed(raw.get("seed"), problems)
-    _check_auth(raw.get("auth", "accept"), problems)
+    auth = check_auth(raw.get("auth", "accept"), problems)
+    responses = _files(raw.get("responses", []), "responses", folder, problems)
+    faults = parse_rules(raw.get("faults", []), catalog, problems)
+    aliases = _aliases(raw.get("aliases", {}), catalog, problems)
     if problems:
         raise ConfigError(problems)
-    return EmulatorConfig(seed=seed, sections=sections, catalog=catalog)
+    return EmulatorConfig(
+        seed=seed,
+        auth=auth,
+        responses=responses,
+        sections=sections,
+        faults=tuple(faults),
+        aliases=aliases,
+        catalog=catalog,
+    )
+
+
+def _unfit(section: ModelSection, name: str, catalog: Catalog) -> Iterator[str]:
+    """What a model's own section asks for that the model does not have. In `default` it concerns those that do."""
+    model = catalog.find(name)
+    if model is None:
+        return
+    if "concurrency" in section.model_fields_set and split_model_id(name).prefix is not None:
+        yield f"concurrency: load is the model's own: set it for {model.id}"
+    if section.tiers and "reserved" in section.tiers and not model.supports_tier("reserved"):
+        yield f"tiers.reserved: {model.id} is not served in this tier"
+    if section.optimized is not None and not model.optimized_regions:
+        yield f"optimized: {model.id} is not served latency-optimised"
+    if section.reasoning is not None and not model.reasoning:
+        yield f"reasoning: {model.id} does not reason"
 
 
 def _model_entries(raw: Mapping[Any, Any], problems: list[str]) -> Iterator[tuple[str, str, Any]]:
     """Name, place and content of each section, from the top level and from `models`."""
     for key, entry in raw.items():
         name = str(key)
-        if name in _NOT_YET:
-            problems.append(_NOT_YET[name])
-        elif name == "models" and isinstance(entry, dict):
+        if name == "models" and isinstance(entry, dict):
             yield from ((str(model), f"models.{model}", settings) for model, settings in entry.items())
         elif name == "models":
             problems.append("models: must be a mapping of model ids to settings")
-        elif name not in ("seed", "auth"):
+        elif name not in _TOP_LEVEL or name == "default":
             yield name, name, entry
 
 
@@ -153,79 +216,25 @@ def _seed(value: Any, problems: list[str]) -> int | None:
     return None
 
 
-def _check_auth(value: Any, problems: list[str]) -> None:
-    if value != "accept":
-        problems.append(f"auth: only `accept` is supported by this version, not {value!r}")
+def _aliases(value: Any, catalog: Catalog, problems: list[str]) -> dict[str, str]:
+    """Ids and the model ids they stand for."""
+    if not isinstance(value, dict):
+        problems.append("aliases: must be a mapping of ids to model ids")
+        return {}
+    for alias, target in value.items():
+        if not isinstance(target, str) or catalog.find(target) is None:
+            problems.append(f"aliases.{alias}: unknown model{suggestion(str(target), catalog.models)}")
+        elif catalog.find(str(alias)) is not None:
+            problems.append(f"aliases.{alias}: it is the id of a model already")
+    return {str(alias): str(target) for alias, target in value.items()}
 
 
-def _assumed_settings(model: Model) -> dict[str, Any]:
-    assumed = model.assumed
-    return {
-        "latency": {
-            "ttft_ms": {"distribution": Kind.LOGNORMAL, "median": assumed.ttft_ms, "sigma": assumed.ttft_sigma},
-            "prefill_ms_per_token": assumed.prefill_ms_per_token,
-            "tokens_per_second": {"distribution": Kind.FIXED, "median": assumed.output_tokens_per_s},
-            "tokens_per_event": ASSUMED_TOKENS_PER_EVENT,
-        },
-        "output_tokens": ASSUMED_OUTPUT_TOKENS,
-        "tiers": {
-            name: {"ttft_factor": factors.ttft_factor, "speed_factor": factors.speed_factor}
-            for name, factors in ASSUMED_TIERS.items()
-        },
-    }
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `over`, mapping by mapping."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _profile(settings: Mapping[str, Any]) -> Profile:
-    latency = settings["latency"]
-    ttft_ms = _distribution(latency["ttft_ms"])
-    return Profile(
-        ttft_ms=ttft_ms,
-        prefill_ms_per_token=latency["prefill_ms_per_token"],
-        tokens_per_second=_distribution(latency["tokens_per_second"]),
-        tokens_per_event=latency["tokens_per_event"],
-        output_tokens=_distribution(settings["output_tokens"]),
-        tail=_tail(settings.get("tail"), ttft_ms.kind),
-        tiers={name: Factors(**factors) for name, factors in settings["tiers"].items()},
-    )
-
-
-def _distribution(settings: Mapping[str, Any]) -> Distribution:
-    names = {"distribution": "kind", "min": "low", "max": "high"}
-    known = {names.get(key, key): value for key, value in settings.items() if value is not None}
-    known["values"] = tuple(known.get("values", ()))
-    return Distribution(**known)
-
-
-def _tail(settings: Mapping[str, Any] | None, ttft_kind: Kind) -> Tail:
-    """The configured tail; else the assumed one for a lognormal TTFT, and none for one that was spelled out."""
-    assumed = ASSUMED_TAIL if ttft_kind is Kind.LOGNORMAL else NO_TAIL
-    if settings is None:
-        return assumed
-    return Tail(**{"share": assumed.share, "factor_min": 3.0, "factor_max": 10.0, **settings})
-
-
-def _quota(settings: Mapping[str, Any], model: Model, *, is_regional: bool) -> QuotaLimits:
-    known = dict(settings)
-    if known.pop("limits", None) is not None:
-        account = model.quota if is_regional else model.cross_region_quota
-        known = {"rpm": account.rpm, "tpm": account.tpm, **known}
-    return QuotaLimits(
-        rpm=known.get("rpm"),
-        tpm=known.get("tpm"),
-        tpd=known.get("tpd"),
-        window=known.get("window", Window.FIXED_MINUTE),
-        burndown=known.get("burndown", model.burndown),
-        reservation=known.get("reservation", ReservationRule.PLAIN),
-    )
+def _files(value: Any, name: str, folder: Path, problems: list[str]) -> tuple[Path, ...]:
+    """The files of a list; relative paths begin in `folder`."""
+    if isinstance(value, list) and all(isinstance(file, str) and file.strip() for file in value):
+        return tuple(folder / file for file in value)
+    problems.append(f"{name}: must be a list of files, like `[{name}.jsonl]`, not {value!r}")
+    return ()
 
 
 __all__ = ["ConfigError", "EmulatorConfig", "ModelSection", "QuotaSection", "parse_config", "read_config"]

@@ -10,8 +10,6 @@ from bedrock.catalog import SERVICE_TIERS
 from emulator.quotas import ReservationRule, Window
 from emulator.timing import Kind
 
-_NOT_YET = {"concurrency": "load-dependent slow-down is not supported by this version: remove `concurrency`"}
-
 
 class ConfigError(ValueError):
     """The configuration cannot be used; `problems` has one sentence for each thing wrong with it."""
@@ -33,6 +31,8 @@ class Section(BaseModel):
 
 #: Largest sigma: it is of the logarithm, so a value in milliseconds is a mistake and would make answers take years.
 MAX_SIGMA = 5.0
+#: Largest exponent of the slow-down: at ten times the knee, answers take 10,000 times as long.
+MAX_EXPONENT = 4.0
 
 Positive = Annotated[float, Field(gt=0, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, strict=True)]
@@ -81,6 +81,7 @@ class LatencySection(Section):
 
     ttft_ms: Annotated[TtftSection, BeforeValidator(_number_is_fixed)] | None = None
     prefill_ms_per_token: NotNegative | None = None
+    cache_read_share: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
     tokens_per_second: Annotated[SpeedSection, BeforeValidator(_number_is_fixed)] | None = None
     tokens_per_event: Count | None = None
 
@@ -106,6 +107,34 @@ class TierSection(Section):
 
     ttft_factor: NotNegative | None = None
     speed_factor: Positive | None = None
+    input_tpm: Count | None = None
+    output_tpm: Count | None = None
+
+
+class ReasoningSection(Section):
+    """How long the model thinks before it answers, and whether it always does."""
+
+    always: Annotated[bool, Field(strict=True)] | None = None
+    tokens: Annotated[DistributionSection, BeforeValidator(_number_is_fixed)] | None = None
+
+
+class ConcurrencySection(Section):
+    """What load does (`emulator.capacity`)."""
+
+    knee: Count | None = None
+    exponent: Annotated[float, Field(ge=0, le=MAX_EXPONENT, strict=True)] | None = None
+    limit: Count | None = None
+    wording: Literal["connections", "capacity"] | None = None
+    priority_share: Annotated[float, Field(ge=0, lt=1, strict=True)] | None = None
+    flex_share: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
+    flex_queue: Annotated[int, Field(ge=0, strict=True)] | None = None
+    flex_wait_s: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _does_something(self) -> "ConcurrencySection":
+        if self.knee is None and self.limit is None:
+            raise ValueError("it has no effect: give `knee`, `limit` or both")
+        return self
 
 
 def _catalog_is_limits(value: Any) -> Any:
@@ -133,6 +162,21 @@ class QuotaSection(Section):
         return self
 
 
+def _has_numbers(value: Any) -> Any:
+    """The catalogue has no quotas of latency-optimised calls to take."""
+    if isinstance(value, str) or (isinstance(value, dict) and "limits" in value):
+        raise ValueError("the catalogue has no limits for latency-optimised calls: give `rpm`, `tpm` or `tpd`")
+    return value
+
+
+class OptimizedSection(Section):
+    """What latency-optimised changes, and how much of it there is."""
+
+    ttft_factor: NotNegative | None = None
+    speed_factor: Positive | None = None
+    quota: Annotated[QuotaSection, BeforeValidator(_has_numbers)] | None = None
+
+
 class ModelSection(Section):
     """Settings of one model, or of all (`default`)."""
 
@@ -141,6 +185,19 @@ class ModelSection(Section):
     tail: TailSection | None = None
     tiers: dict[Literal["default", "priority", "flex", "reserved"], TierSection] | None = None
     quota: Annotated[QuotaSection, BeforeValidator(_catalog_is_limits)] | None = None
+    concurrency: ConcurrencySection | None = None
+    optimized: OptimizedSection | None = None
+    reasoning: ReasoningSection | None = None
+
+    @model_validator(mode="after")
+    def _reserves_where_it_can(self) -> "ModelSection":
+        for name, tier in (self.tiers or {}).items():
+            given = [tier.input_tpm, tier.output_tpm]
+            if name == "reserved" and None in given:
+                raise ValueError("`tiers.reserved` needs `input_tpm` and `output_tpm`: how much is reserved")
+            if name != "reserved" and given != [None, None]:
+                raise ValueError(f"`tiers.{name}` has no reserved capacity: `input_tpm` belongs to `reserved`")
+        return self
 
 
 def check_section(where: str, raw: Any, problems: list[str]) -> ModelSection | None:
@@ -148,10 +205,8 @@ def check_section(where: str, raw: Any, problems: list[str]) -> ModelSection | N
     if not isinstance(raw, dict):
         problems.append(f"{where}: must be a mapping of settings, like `quota: {{rpm: 60}}`")
         return None
-    unsupported = [key for key in raw if key in _NOT_YET]
-    problems.extend(f"{where}.{key}: {_NOT_YET[key]}" for key in unsupported)
     try:
-        return ModelSection.model_validate({key: value for key, value in raw.items() if key not in unsupported})
+        return ModelSection.model_validate(raw)
     except ValidationError as error:
         problems.extend(_in_words(where, problem) for problem in error.errors(include_url=False))
         return None

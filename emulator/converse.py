@@ -52,6 +52,7 @@ class ConverseDialect:
                 mapping(body.get("additionalModelRequestFields"), "additionalModelRequestFields"), model
             ),
             cache_prefixes=text.cache_prefixes,
+            system=text.system,
         )
 
     def whole(self, reply: WholeReply) -> tuple[HeaderFields, dict[str, Any]]:
@@ -68,11 +69,11 @@ class ConverseDialect:
         }
         return (), body
 
-    def stream_fields(self, served: ServedAs) -> HeaderFields:  # noqa: ARG002 - all is said in `metadata`
+    def stream_fields(self, served: ServedAs) -> HeaderFields:
         """ConverseStream adds none."""
         return ()
 
-    def writer(self, request: ModelRequest, served: ServedAs) -> "ConverseWriter":  # noqa: ARG002 - the protocol's
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "ConverseWriter":
         """The frames of one answer."""
         return ConverseWriter(self._padding, served)
 
@@ -95,12 +96,12 @@ class ConverseWriter:
         """`messageStart`; blocks of text have no event of their own at their start."""
         return (self._event("messageStart", {"role": "assistant"}),)
 
-    def reasoning(self, text: str) -> Frames:
+    def reasoning(self, text: str, output_tokens: int) -> Frames:
         """A reasoning delta."""
         self._is_thinking = True
         return (self._delta({"reasoningContent": {"text": text}}),)
 
-    def text(self, text: str) -> Frames:
+    def text(self, text: str, output_tokens: int) -> Frames:
         """A text delta; the first one after reasoning closes that block."""
         frames = self._end_of_thought() if self._is_thinking else ()
         # Written by hand: it is by far the most frequent event, and a tenth of the cost of a JSON document.

@@ -37,8 +37,8 @@ class Delivery:
         """Whether the answer has ended, one way or another."""
         return self._is_over
 
-    def whole(self, fields: HeaderFields, document: Any, output_tokens: int) -> bool:
-        """The answer in one piece."""
+    def whole(self, fields: HeaderFields, document: Any, output_tokens: int | None) -> bool:
+        """The answer in one piece; `output_tokens` None where nothing is generated."""
         if self._is_over:
             return False
         entry = self._call.entry

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from emulator.answer import Ending, ServedAs, WholeReply
+from emulator.answer import Ending, ServedAs, Usage, WholeReply
 from emulator.http import HeaderFields
 from emulator.model_request import Asked, ModelRequest
 
@@ -16,11 +16,11 @@ class StreamWriter(Protocol):
     def opening(self) -> Frames:
         """Sent when the prefill is over; may be none."""
 
-    def reasoning(self, text: str) -> Frames:
-        """A piece of thought."""
+    def reasoning(self, text: str, output_tokens: int) -> Frames:
+        """A piece of thought; `output_tokens` are out when it is."""
 
-    def text(self, text: str) -> Frames:
-        """A piece of the answer."""
+    def text(self, text: str, output_tokens: int) -> Frames:
+        """A piece of the answer; `output_tokens` are out when it is."""
 
     def closing(self, ending: Ending) -> Frames:
         """All that follows the last piece; the last frame carries the usage."""
@@ -44,5 +44,5 @@ class Dialect(Protocol):
     def stream_fields(self, served: ServedAs) -> HeaderFields:
         """Header fields of a streamed answer, beside those that all answers have."""
 
-    def writer(self, request: ModelRequest, served: ServedAs) -> StreamWriter:
-        """A writer for one streamed answer; ServiceError where the model cannot stream."""
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> StreamWriter:
+        """A writer for one streamed answer of which all but the output tokens of `usage` is known."""

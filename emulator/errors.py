@@ -1,15 +1,21 @@
 """The errors Bedrock answers with: exception class, HTTP status and wording."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceError(Exception):
-    """An HTTP error of the runtime: `code` is the exception class an SDK raises."""
+    """An HTTP error of the runtime: `code` is the exception class an SDK raises.
+
+    `members` stand beside `message` in the body; `fields` are header fields beside those that all errors have.
+    """
 
     code: str
     status: int
     message: str
+    members: Mapping[str, str | int] = field(default_factory=dict)
+    fields: Sequence[tuple[str, str]] = ()
 
     def __str__(self) -> str:
         return f"{self.code} ({self.status}): {self.message}"
@@ -58,6 +64,30 @@ def over_max_tokens(limit: int) -> ServiceError:
     )
 
 
+def too_many_input_tokens(limit: int, tokens: int) -> ServiceError:
+    """400 for a text that an embedding model cannot take in whole."""
+    return validation(
+        f"400 Bad Request: Too many input tokens. Max input tokens: {limit}, request input token count: {tokens} "
+    )
+
+
+def unsupported_action() -> ServiceError:
+    """400 for Converse with a model that does not answer with text."""
+    return validation(
+        "This action doesn't support the model that you provided. Try again with a supported text or chat model."
+    )
+
+
+def unsupported_streaming() -> ServiceError:
+    """400 for a stream of a model that answers in one piece only."""
+    return validation("The model is unsupported for streaming")
+
+
+def unsupported_counting() -> ServiceError:
+    """400 for CountTokens of a model, or an inference profile, that it does not know."""
+    return validation("The provided model doesn't support counting tokens.")
+
+
 def throttled(message: str) -> ServiceError:
     """429 ThrottlingException; the message says which quota."""
     return ServiceError("ThrottlingException", 429, message)
@@ -80,3 +110,14 @@ def internal() -> ServiceError:
         500,
         "The system encountered an unexpected error during processing. Try your request again.",
     )
+
+
+def no_optimized_latency(model_id: str, region: str | None) -> ServiceError:
+    """400 for `optimized` where the model is not served so: another region, or not through a profile."""
+    place = f" in {region}" if region else ""
+    return validation(f"Latency performance configuration is not supported for {model_id}{place}")
+
+
+def at_capacity(message: str) -> ServiceError:
+    """503: the service has no room, whatever the account's quota."""
+    return ServiceError("ServiceUnavailableException", 503, message)

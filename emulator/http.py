@@ -5,6 +5,7 @@ the end of the loop's turn, after the time stamp; it is used only for what the s
 """
 
 import asyncio
+import functools
 import json
 import os
 import socket
@@ -89,9 +90,7 @@ class Exchange:
 
     def respond_json(self, status: int, document: Any, fields: HeaderFields = ()) -> bool:
         """The whole answer as JSON with keys in alphabetical order, as Bedrock writes it."""
-        text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        # A client can send lone surrogates as JSON escapes and have them repeated in an error message.
-        return self.respond(status, [("Content-Type", "application/json"), *fields], text.encode("utf-8", "replace"))
+        return self.respond(status, [("Content-Type", "application/json"), *fields], json_body(document))
 
     def stream_head(self, fields: HeaderFields) -> bytes:
         """The head of an answer in chunks, to be sent with the first of them."""
@@ -119,6 +118,10 @@ class Exchange:
     def finish(self) -> bool:
         """The answer in chunks is complete."""
         return self._connection.answered(self)
+
+    def abort(self) -> None:
+        """Close the connection although the answer is not complete; what was sent before still arrives."""
+        self._connection.cut(self)
 
 
 class Connection(asyncio.Protocol):
@@ -173,7 +176,9 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser for each header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        # Given more than once, a header is a list; without a space, as AWS signatures join it.
+        self._headers[key] = f"{self._headers[key]},{text}" if key in self._headers else text
         self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
@@ -241,6 +246,12 @@ class Connection(asyncio.Protocol):
             loop.call_soon(lambda: self._answer_next(now()))
         return True
 
+    def cut(self, exchange: Exchange) -> None:
+        """An exchange ends here, and the connection with it."""
+        if self._exchange is exchange:
+            self._exchange = None
+            self.close()
+
     def close(self) -> None:
         """Close the connection once what is written is sent."""
         self._fd = -1
@@ -281,8 +292,13 @@ class Connection(asyncio.Protocol):
         self.write(response_head(status, fields, keep_alive=False) + body)
         if self._transport is not None and self._fd >= 0:
             # Closing at once with unread input would reset the connection and take the answer with it.
-            self._transport.write_eof()
+            self._end_output()
             asyncio.get_running_loop().call_later(_LINGER_S, self.close)
+
+    def _end_output(self) -> None:
+        """Say that nothing more will be written."""
+        if self._transport is not None:
+            self._transport.write_eof()
 
     def _client_gone(self) -> None:
         self._fd = -1
@@ -322,6 +338,19 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
 
 
+@functools.cache
+def tell_user(hint: str) -> None:
+    """Print a hint to stderr, once: a client that tries again and again would fill the screen with it."""
+    print(hint, file=sys.stderr, flush=True)
+
+
+def json_body(document: Any) -> bytes:
+    """A body of JSON with keys in alphabetical order."""
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    # A client can send lone surrogates as JSON escapes and have them repeated in an error message.
+    return text.encode("utf-8", "replace")
+
+
 def response_head(status: int, fields: HeaderFields, *, keep_alive: bool) -> bytes:
     """Status line and headers, with date and connection."""
     lines = [
@@ -356,8 +385,9 @@ def _malformed(data: bytes, error: Exception) -> tuple[int, str]:
     """Status and text for bytes that are no HTTP/1.1 request."""
     if data.startswith(_HTTP2_PREFACE):
         hint = "This endpoint speaks HTTP/1.1 only; a client tried HTTP/2 (JavaScript SDK: use NodeHttpHandler)."
-        print(hint, file=sys.stderr, flush=True)
+        tell_user(hint)
         return 505, hint
     if data.startswith(_TLS_HANDSHAKE):
+        tell_user("A client tried HTTPS, but this endpoint speaks HTTP: use http:// in its URL, or start with --tls.")
         return 400, "This endpoint speaks HTTP, not HTTPS: use http:// in its URL."
     return 400, f"Not an HTTP request: {error}"

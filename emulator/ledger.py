@@ -2,11 +2,11 @@
 
 import re
 import uuid
+from collections.abc import Callable
 
 from bedrock.catalog import SERVICE_TIERS
 from bedrock.clock import now
 from emulator.http import Exchange
-from emulator.quotas import Admission, QuotaPool
 from emulator.stats import UNKNOWN, Stats, Tally
 from emulator.truth import TruthEntry, TruthLog
 
@@ -17,10 +17,14 @@ _ATTEMPT = re.compile(r"\battempt=(\d{1,9})")
 _KEPT_CHARACTERS = 200
 
 
+#: What is to be done at the end of a call, given the tokens generated and the time (Unix seconds).
+Settlement = Callable[[int, float], None]
+
+
 class Call:
     """One request to the runtime, until `end`."""
 
-    __slots__ = ("_admission", "_ledger", "_pool", "_tally", "entry")
+    __slots__ = ("_ledger", "_settlements", "_tally", "entry")
 
     def __init__(self, ledger: "Ledger", exchange: Exchange) -> None:
         attempt = _ATTEMPT.search(exchange.request.headers.get("amz-sdk-request", ""))
@@ -31,8 +35,7 @@ class Call:
         )
         self._ledger = ledger
         self._tally: Tally | None = None
-        self._pool: QuotaPool | None = None
-        self._admission: Admission | None = None
+        self._settlements: list[Settlement] = []
 
     @property
     def request_id(self) -> str:
@@ -50,22 +53,33 @@ class Call:
         is_known = tier is None or tier in SERVICE_TIERS
         self._tally = self._ledger.stats.open(model_id, tier if is_known else UNKNOWN)
 
-    def hold(self, pool: QuotaPool, admission: Admission) -> None:
-        """Remember the quota it has reserved, to be settled when it ends."""
-        self._pool, self._admission = pool, admission
+    def count_fixture_answer(self) -> None:
+        """Count that a fixture answers it, whether or not the client waits for the end."""
+        if self._tally is not None:
+            self._tally.fixture_answers += 1
+
+    def when_over(self, settle: Settlement) -> None:
+        """Have something done at the end."""
+        self._settlements.append(settle)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self not in self._ledger.open_calls
 
     def end(self, outcome: str, *, generated_tokens: int = 0) -> None:
-        """It is over: settle its quota by the tokens generated, count it and write its line."""
-        if self not in self._ledger.open_calls:
+        """It is over: count it and write its line, then settle what it took by the tokens generated."""
+        if self.is_over:
             return
         self._ledger.open_calls.discard(self)
-        self.entry.ended_at = now()
+        ended_at = self.entry.ended_at = now()
         self.entry.outcome = outcome
-        if self._pool is not None and self._admission is not None:
-            self._pool.settle(self._admission, generated_tokens, self.entry.ended_at)
         tally = self._tally or self._ledger.stats.open(None, None)
         self._ledger.stats.close(tally, self.entry)
         self._ledger.truth.append(self.entry)
+        settlements, self._settlements = self._settlements, []
+        for settle in settlements:
+            settle(generated_tokens, ended_at)
 
 
 class Ledger:

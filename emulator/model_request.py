@@ -40,5 +40,7 @@ class ModelRequest:
     stop_sequences: tuple[str, ...] = ()
     reasoning_budget: int | None = None
     cache_prefixes: tuple[CachePrefix, ...] = ()
+    #: The text of the system prompt, None without one.
+    system: str | None = None
     #: What only the dialect that read the request understands, such as the size of an embedding.
     options: Any = None

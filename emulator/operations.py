@@ -18,6 +18,11 @@ class Operation(StrEnum):
     COUNT_TOKENS = "CountTokens"
 
     @property
+    def is_converse(self) -> bool:
+        """Whether its body is the one that all models understand."""
+        return self in (Operation.CONVERSE, Operation.CONVERSE_STREAM)
+
+    @property
     def is_streamed(self) -> bool:
         """Whether its answer is a stream of events."""
         return self in (Operation.CONVERSE_STREAM, Operation.INVOKE_STREAM)
@@ -49,3 +54,8 @@ def route(request: Request) -> tuple[Operation, str]:
         name = _NOT_SERVED.get(match["operation"], match["operation"][:100])
         raise errors.unknown_operation(f"This emulator does not serve the operation {name}.")
     return operation, urllib.parse.unquote(match["id"])
+
+
+def is_provisioned(model_id: str) -> bool:
+    """Whether an id is the ARN of provisioned throughput, which has capacity of its own and no quota."""
+    return ":provisioned-model/" in model_id

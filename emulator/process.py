@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import selectors
+import site
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -35,8 +37,9 @@ class EmulatorProcess:
     """`python -m emulator` on a free loopback port, from `start` (or `with`) to `stop`.
 
     `config` is the content of a configuration file; `truth_log` is appended to; `log` receives the emulator's
-    stderr (a temporary file otherwise). The child runs in its own session, so that Ctrl-C on the terminal leaves it
-    alone while its parent winds up, and stops by itself when its parent dies.
+    stderr (a temporary file otherwise); with `tls` it speaks HTTPS with a certificate of its own. The child runs in its
+    own session, so that Ctrl-C on the terminal leaves it alone while its parent winds up, and stops by itself when its
+    parent dies.
     """
 
     def __init__(
@@ -45,21 +48,33 @@ class EmulatorProcess:
         seed: int | None = None,
         truth_log: Path | None = None,
         log: Path | None = None,
+        *,
+        tls: bool = False,
     ) -> None:
         self._config = config
         self._seed = seed
         self._truth_log = truth_log
         self._log_path = log
+        self._is_tls = tls
         self._process: subprocess.Popen[bytes] | None = None
         self._url: str | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
-        """The endpoint, `http://127.0.0.1:PORT`."""
+        """The endpoint, `http://127.0.0.1:PORT`; https with `tls`."""
         if self._url is None:
             raise EmulatorError("the emulator has not been started")
         return self._url
+
+    @property
+    def ca_bundle(self) -> Path | None:
+        """The file that clients have to trust (`verify=` of boto3) as long as it runs; None without `tls`."""
+        if not self._is_tls:
+            return None
+        if self._scratch is None:
+            raise EmulatorError("the emulator is not running")
+        return self._tls_directory() / "ca.pem"
 
     @property
     def pid(self) -> int | None:
@@ -73,7 +88,7 @@ class EmulatorProcess:
             with self._log_file().open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module with our own options
                     self._command(),
-                    cwd=PROJECT_ROOT,
+                    env=_environment(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -139,7 +154,7 @@ class EmulatorProcess:
         return document
 
     def _ask(self, method: str, path: str) -> tuple[str, Message]:
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=_CALL_TIMEOUT_S)
+        connection = self._connection()
         try:
             connection.request(method, path)
             response = connection.getresponse()
@@ -152,14 +167,24 @@ class EmulatorProcess:
             raise EmulatorError(f"{method} {path} was answered with {response.status}: {text[:200]}")
         return text, response.headers
 
+    def _connection(self) -> http.client.HTTPConnection:
+        address = self.url.partition("://")[2]
+        if not self._is_tls:
+            return http.client.HTTPConnection(address, timeout=_CALL_TIMEOUT_S)
+        trust = ssl.create_default_context(cafile=self.ca_bundle)
+        return http.client.HTTPSConnection(address, timeout=_CALL_TIMEOUT_S, context=trust)
+
     def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "emulator", "--port", "0", "--stop-with-stdin"]
+        # -P: a folder named `emulator` where the caller happens to be is not ours.
+        command = [sys.executable, "-P", "-m", "emulator", "--port", "0", "--stop-with-stdin"]
         if self._config is not None:
             path = self._scratch_directory() / "emulator.yaml"
             path.write_text(yaml.safe_dump(dict(self._config), allow_unicode=True), encoding="utf-8")
             command += ["--config", str(path)]
         if self._seed is not None:
             command += ["--seed", str(self._seed)]
+        if self._is_tls:
+            command += ["--tls-dir", str(self._tls_directory())]
         if self._truth_log is not None:
             command += ["--truth-log", str(self._truth_log.absolute())]
         return command
@@ -184,6 +209,9 @@ class EmulatorProcess:
         assert self._scratch is not None  # noqa: S101 - made by start
         return Path(self._scratch.name)
 
+    def _tls_directory(self) -> Path:
+        return self._scratch_directory() / "tls"
+
     def _log_file(self) -> Path:
         return self._log_path or self._scratch_directory() / "emulator.log"
 
@@ -193,6 +221,14 @@ class EmulatorProcess:
         except OSError:
             return ""
         return "".join(f"\n  {line}" for line in lines[-_SHOWN_LOG_LINES:])
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with which the child finds these packages, too: in a checkout they are not installed."""
+    if PROJECT_ROOT in map(Path, [*site.getsitepackages(), site.getusersitepackages()]):
+        return dict(os.environ)
+    places = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def _close(pipe: IO[bytes] | None) -> None:

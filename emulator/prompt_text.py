@@ -16,18 +16,22 @@ class PromptText:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._system: list[str] = []
         self._digest = hashlib.sha256()
         self._prefixes: list[CachePrefix] = []
 
     def add(self, role: str, text: str) -> None:
         """Text that the model reads next."""
         self._texts.append(text)
+        if role == "system":
+            self._system.append(text)
         # Lengths keep apart what joins to the same text; surrogates can come in as JSON escapes.
         self._digest.update(f"{role}/{len(text)}/{text}".encode("utf-8", "surrogatepass"))
 
-    def cache_point(self, ttl: str | None) -> None:
+    def cache_point(self, ttl: object = None) -> None:
         """Everything so far may be cached."""
-        ttl_s = CACHE_TTLS_S.get(ttl or DEFAULT_CACHE_TTL)
+        wanted = DEFAULT_CACHE_TTL if ttl is None else ttl
+        ttl_s = CACHE_TTLS_S.get(wanted) if isinstance(wanted, str) else None
         if ttl_s is None:
             raise errors.constraint(
                 f"Value '{str(ttl)[:100]}' at 'cachePoint.ttl'",
@@ -39,6 +43,11 @@ class PromptText:
     def cache_prefixes(self) -> tuple[CachePrefix, ...]:
         """What may be cached, shortest first."""
         return tuple(self._prefixes)
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt, its blocks joined by line ends as those of a message are; None without one."""
+        return "\n".join(self._system) if self._system else None
 
     @property
     def input_tokens(self) -> int:

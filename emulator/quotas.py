@@ -1,7 +1,8 @@
 """Account quotas of one model: requests and tokens per minute, tokens per day, with reservation and settlement.
 
 Bedrock's rule: a call reserves `input + max_tokens` tokens when it starts and is refused if they do not fit; when it
-ends, the reservation is replaced by `input + output x burn-down` and the rest is given back. Some AWS samples
+ends, the reservation is replaced by `input + output x burn-down` and the rest is given back. Input read from the
+prompt cache is reserved like any other and does not count in the end; input written to it does. Some AWS samples
 multiply the reservation by the burn-down too (`multiplied`). A refused call uses up nothing.
 
 How Bedrock's window works is not documented, so there are three. In all of them a call is charged at its start:
@@ -199,16 +200,41 @@ def per_minute_meter(limit: float, window: Window) -> Meter:
             return TokenBucket(limit)
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a meter counts for a token of input and for one of output."""
+
+    input: float
+    output: float
+
+    def amount(self, input_tokens: int, output_tokens: int) -> float:
+        """What it counts for so many tokens."""
+        return input_tokens * self.input + output_tokens * self.output
+
+
 @dataclass(slots=True)
 class Admission:
-    """An accepted call's hold on the quota, until `QuotaPool.settle`."""
+    """An accepted call's hold on a quota, until `settle` or `give_back`.
+
+    `input_tokens` are all that the model reads, also those that come from the prompt cache or go to it.
+    """
 
     input_tokens: int
-    charges: tuple[tuple[Meter, Charge], ...]
+    charges: tuple[tuple[Meter, Charge, Weights], ...]
+
+    def settle(self, output_tokens: int, now_s: float, cache_read_tokens: int = 0) -> None:
+        """Replace the reservation by what was used; what was read from the prompt cache is free."""
+        for meter, charge, weights in self.charges:
+            meter.correct(charge, weights.amount(self.input_tokens - cache_read_tokens, output_tokens), now_s)
+
+    def give_back(self, now_s: float) -> None:
+        """The call is not served after all: nothing was used. As a request it still counts."""
+        for meter, charge, _ in self.charges:
+            meter.correct(charge, 0.0, now_s)
 
 
 class QuotaPool:
-    """The quotas of one model, shared by all its calls whatever their operation and on-demand tier."""
+    """The quotas of one model id, shared by all its calls whatever their operation and on-demand tier."""
 
     def __init__(self, limits: QuotaLimits) -> None:
         self.limits = limits
@@ -222,20 +248,15 @@ class QuotaPool:
         for refusal, meter, amount in self._amounts(reserved):
             if not meter.fits(amount, now_s):
                 return refusal
+        weights = Weights(1.0, self.limits.burndown)
         charges = tuple(
-            (meter, meter.charge(amount, now_s))
+            (meter, meter.charge(amount, now_s), weights)
             for refusal, meter, amount in self._amounts(reserved)
             if refusal is not Refusal.RPM
         )
         if self._requests is not None:
             self._requests.charge(1.0, now_s)
         return Admission(input_tokens, charges)
-
-    def settle(self, admission: Admission, output_tokens: int, now_s: float) -> None:
-        """Replace a call's reservation by what it used: `input + output x burn-down`."""
-        used = admission.input_tokens + output_tokens * self.limits.burndown
-        for meter, charge in admission.charges:
-            meter.correct(charge, used, now_s)
 
     def _reservation(self, input_tokens: int, max_tokens: int) -> float:
         factor = self.limits.burndown if self.limits.reservation is ReservationRule.MULTIPLIED else 1.0
@@ -248,3 +269,35 @@ class QuotaPool:
             yield Refusal.TPM, self._tokens, reserved_tokens
         if self._daily_tokens is not None:
             yield Refusal.TPD, self._daily_tokens, reserved_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedLimits:
+    """Reserved capacity of one model, in tokens per clock minute."""
+
+    input_tpm: int
+    output_tpm: int
+
+
+class ReservedCapacity:
+    """The reserved tier of one model: input and output tokens are counted apart, and without burn-down.
+
+    Documented: both are reserved apart, and input counts what is written to the prompt cache but not what is read from
+    it. Assumed: the clock minute, and that `max_tokens` is taken at the start, as from a quota.
+    """
+
+    def __init__(self, limits: ReservedLimits) -> None:
+        self._input = FixedWindow(limits.input_tpm, MINUTE_S)
+        self._output = FixedWindow(limits.output_tpm, MINUTE_S)
+
+    def admit(self, input_tokens: int, max_tokens: int, now_s: float) -> Admission | None:
+        """Take a call's tokens; None where they do not fit, which takes nothing."""
+        if not (self._input.fits(input_tokens, now_s) and self._output.fits(max_tokens, now_s)):
+            return None
+        return Admission(
+            input_tokens,
+            (
+                (self._input, self._input.charge(input_tokens, now_s), Weights(1.0, 0.0)),
+                (self._output, self._output.charge(max_tokens, now_s), Weights(0.0, 1.0)),
+            ),
+        )

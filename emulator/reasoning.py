@@ -35,7 +35,7 @@ def _budget(name: str, setting: Mapping[str, Any], model: Model) -> int:
         raise errors.malformed(f"#: extraneous key [{name}] is not permitted")
     if name == "reasoningConfig":
         effort = setting.get("maxReasoningEffort", "medium")
-        if effort not in _EFFORT_TOKENS:
+        if not isinstance(effort, str) or effort not in _EFFORT_TOKENS:
             raise errors.malformed(f"#/{name}/maxReasoningEffort: {shown(effort)} is not a valid enum value")
         return _EFFORT_TOKENS[effort]
     if setting["type"] == "adaptive":

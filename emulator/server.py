@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from bedrock.clock import now
 from bedrock.outcome import Outcome
 from emulator.config import EmulatorConfig
+from emulator.fault_endpoints import FaultEndpoints
 from emulator.http import Connection, Exchange
 from emulator.ledger import Ledger
 from emulator.runtime import Runtime
 from emulator.schedule import Agenda
 from emulator.text import ResponseLibrary
+from emulator.tls_connection import TlsConnection
 from emulator.truth import FORGOTTEN_HEADER, TRUTH_SCHEMA_VERSION, TruthLog
 
 ADMIN_PREFIX = "/_emulator/"
@@ -30,19 +33,28 @@ class Emulator:
         self._started_at = now()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        faults = FaultEndpoints(self._runtime.faults, config.catalog)
         self._endpoints: dict[tuple[str, str], Callable[[Exchange], None]] = {
             ("GET", "health"): self._health,
             ("GET", "stats"): self._stats,
             ("GET", "truth"): self._truth,
             ("POST", "reset"): self._reset,
+            ("GET", "faults"): faults.show,
+            ("POST", "faults"): faults.add,
+            ("DELETE", "faults"): faults.remove_all,
+            ("DELETE", "faults/ID"): faults.remove,
         }
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; returns the address in use. OSError where that is not possible."""
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Listen, for HTTPS if `tls` is given; returns the address in use. OSError where that is not possible."""
+
+        def connection() -> Connection:
+            if tls is None:
+                return Connection(self, self._connections)
+            return TlsConnection(self, self._connections, tls)
+
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self, self._connections), host, port, backlog=_BACKLOG
-        )
+        self._server = await loop.create_server(connection, host, port, backlog=_BACKLOG)
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return address
 
@@ -64,6 +76,7 @@ class Emulator:
 
     def _handle_admin(self, exchange: Exchange, name: str) -> None:
         method = exchange.request.method
+        name = "faults/ID" if name.startswith("faults/") else name
         endpoint = self._endpoints.get((method, name))
         if endpoint is not None:
             endpoint(exchange)

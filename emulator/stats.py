@@ -22,12 +22,17 @@ class Tally:
     input_tokens: int = 0
     output_tokens: int = 0
     events: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    #: Requests that a fixture answered (`emulator.fixtures`).
+    fixture_answers: int = 0
 
     def restart(self) -> None:
         """Count from nothing, apart from what is in flight."""
         self.requests = self.in_flight
         self.outcomes.clear()
-        self.input_tokens = self.output_tokens = self.events = 0
+        self.input_tokens = self.output_tokens = self.events = self.fixture_answers = 0
+        self.cache_read_tokens = self.cache_write_tokens = 0
 
     def add(self, other: "Tally") -> None:
         """Count what the other counted too."""
@@ -37,6 +42,9 @@ class Tally:
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
         self.events += other.events
+        self.cache_read_tokens += other.cache_read_tokens
+        self.cache_write_tokens += other.cache_write_tokens
+        self.fixture_answers += other.fixture_answers
 
     def to_dict(self) -> dict[str, Any]:
         """As the endpoint shows it."""
@@ -47,6 +55,9 @@ class Tally:
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "events": self.events,
+            "cache_read_tokens": self.cache_read_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "fixture_answers": self.fixture_answers,
         }
 
 
@@ -71,6 +82,8 @@ class Stats:
         tally.events += entry.events or 0
         if entry.served_tier is not None:
             tally.input_tokens += entry.input_tokens or 0
+            tally.cache_read_tokens += entry.cache_read_tokens or 0
+            tally.cache_write_tokens += entry.cache_write_tokens or 0
 
     def reset(self) -> None:
         """Start counting again; what is in flight is still shown until it ends."""

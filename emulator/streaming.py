@@ -23,7 +23,9 @@ class Script:
     said: Said
     plan: AnswerPlan
     usage: Usage
-    #: When work on the request began.
+    #: When the request had been read.
+    read_at: float
+    #: When work on it began: at once, unless it had to wait for its turn.
     started_at: float
 
     def due_at(self, offset_s: float) -> float:
@@ -36,8 +38,8 @@ class Script:
             stop_reason=self.said.stop_reason,
             stop_sequence=self.said.stop_sequence,
             usage=self.usage,
-            latency_ms=round((now() - self.started_at) * 1000.0),
-            first_byte_ms=round(self.plan.ttft_s * 1000.0),
+            latency_ms=round((now() - self.read_at) * 1000.0),
+            first_byte_ms=round((self.due_at(self.plan.ttft_s) - self.read_at) * 1000.0),
         )
 
     def tokens_generated(self) -> int:
@@ -77,7 +79,7 @@ class StreamedAnswer:
         self._script = script
         self._agenda = agenda
         self._delivery = delivery
-        self._writer: StreamWriter = script.dialect.writer(script.request, script.served)
+        self._writer: StreamWriter = script.dialect.writer(script.request, script.served, script.usage)
         self._tokens = [*script.said.reasoning, *script.said.answer]
         self._ends: Iterator[int] = script.plan.event_ends()
         self._upcoming = next(self._ends)
@@ -99,7 +101,7 @@ class StreamedAnswer:
         text = "".join(self._tokens[self._sent_tokens : end])
         if text:
             is_thought = end <= self._script.plan.reasoning_tokens
-            frames = self._writer.reasoning(text) if is_thought else self._writer.text(text)
+            frames = self._writer.reasoning(text, end) if is_thought else self._writer.text(text, end)
             if not delivery.content(frames, end):
                 return
             self._sent_tokens = end

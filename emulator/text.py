@@ -1,4 +1,4 @@
-"""What the emulated models say: sentences of a data file, the same for the same seed and prompt.
+"""What the emulated models say where no fixture answers: sentences of a data file, by seed and prompt.
 
 The prompt's language decides the language of the answer, its words the topic, and its checksum with the seed the
 order of the sentences; the timing model decides how many tokens of them are said.
@@ -13,6 +13,7 @@ from zlib import crc32
 
 import yaml
 
+from emulator.fixtures import NO_FIXTURES, Fixtures
 from emulator.tokens import is_japanese, split_tokens
 
 DATA_FILE = Path(__file__).parent / "data" / "responses.yaml"
@@ -44,9 +45,10 @@ class ResponseFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ResponseLibrary:
-    """Sentences by topic and language, each already split into tokens."""
+    """Sentences by topic and language, each already split into tokens; and the answers given in advance."""
 
     topics: Mapping[str, Mapping[str, tuple[Sentence, ...]]]
+    fixtures: Fixtures = NO_FIXTURES
 
     def answer_tokens(self, prompt: str, seed: int, count: int, *, complete: bool) -> list[str]:
         """Exactly `count` tokens of answer to a prompt; `complete` answers end with a full stop, others are cut."""

@@ -94,6 +94,10 @@ ASSUMED_TIERS: Mapping[str, Factors] = {
     "flex": Factors(ttft_factor=1.35, speed_factor=0.8),
 }
 
+#: Assumption: latency-optimised Nova Pro writes 153 instead of 95 tokens a second, Claude 3.5 Haiku begins after 0.6
+#: instead of 1.1 s (published measurements of 2025 and 2026).
+ASSUMED_OPTIMIZED = Factors(ttft_factor=0.55, speed_factor=1.6)
+
 #: Assumption: one answer in a hundred waits 3 to 10 times as long for its first token.
 ASSUMED_TAIL = Tail(share=0.01, factor_min=3.0, factor_max=10.0)
 
@@ -115,6 +119,10 @@ class Profile:
     #: Tokens of thought before the answer, for requests that allow them, or for all.
     reasoning_tokens: Distribution = NO_THOUGHT
     always_reasons: bool = False
+    #: What latency-optimised changes.
+    optimized: Factors = UNCHANGED
+    #: Share of the prefill time that a token read from the prompt cache takes.
+    cache_read_share: float = 0.0
 
     def tier(self, name: str) -> Factors:
         """What a tier changes."""
@@ -208,7 +216,7 @@ class AnswerPlan:
 
 
 def plan_answer(
-    profile: Profile, factors: Factors, prefill_tokens: int, tokens: tuple[int, int], draw: Draw
+    profile: Profile, factors: Factors, prefill_tokens: float, tokens: tuple[int, int], draw: Draw
 ) -> AnswerPlan:
     """Schedule of one answer of so many tokens of thought and of answer."""
     ttft_ms = profile.ttft_ms.at(draw.ttft) + profile.prefill_ms_per_token * prefill_tokens

@@ -46,6 +46,8 @@ class TruthEntry:
     events: int | None = None
     fault: str | None = None
     attempt: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

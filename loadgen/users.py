@@ -99,7 +99,7 @@ class SinglePromptUser(BedrockUser):
 
     @classmethod
     def make_sampler(cls, options: LoadOptions) -> SinglePromptSampler:
-        """The library's default prompts of the size; UnknownModelError for a model outside the catalogue."""
-        default_catalog().resolve(options.model_id)
+        """The library's default prompts of the size; UnknownModelError for one that is no chat model."""
+        default_catalog().resolve_chat(options.model_id)
         size = "medium" if options.prompt_size == "mixed" else options.prompt_size
         return SinglePromptSampler(load_prompts(options.prompts_file), size, options.seed, options.model_id)

@@ -112,7 +112,7 @@ def _check_models(scenario: Scenario, catalog: Catalog) -> Iterator[Finding]:
     for path, model_id in _model_ids(scenario):
         base = split_model_id(model_id)
         try:
-            catalog.resolve(model_id)
+            catalog.resolve_chat(model_id)
         except UnknownModelError as error:
             yield path, str(error)
             continue

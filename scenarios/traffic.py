@@ -431,7 +431,7 @@ class _Reader:
             return ""
         base = split_model_id(raw).base
         try:
-            model_id = catalog.resolve(raw).id
+            model_id = catalog.resolve_chat(raw).id
         except UnknownModelError as error:
             self.problems.append(f"{role}: {error}")
             return ""

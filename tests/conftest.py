@@ -1,14 +1,13 @@
 """Fixtures for all rooms: no AWS settings of this machine get in, and emulators to talk to."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from emulator.process import EmulatorProcess
+
+pytest_plugins = ["emulator.pytest_plugin", "pytester"]
 
 StartEmulator = Callable[..., EmulatorProcess]
 
@@ -31,16 +30,6 @@ def clean_aws_environment() -> Iterator[None]:
 
 
 @pytest.fixture
-def start_emulator() -> Iterator[StartEmulator]:
+def start_emulator(bedrock_emulator_factory: StartEmulator) -> StartEmulator:
     """Starts emulators on free ports: `start_emulator(config={...}, seed=1, truth_log=path)`; stops them afterwards."""
-    with ExitStack() as running:
-
-        def start(
-            config: Mapping[str, Any] | None = None,
-            seed: int | None = 1,
-            truth_log: Path | None = None,
-            log: Path | None = None,
-        ) -> EmulatorProcess:
-            return running.enter_context(EmulatorProcess(config, seed, truth_log, log))
-
-        yield start
+    return bedrock_emulator_factory

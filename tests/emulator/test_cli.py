@@ -5,23 +5,32 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from emulator.certificates import make_pair
 from emulator.process import PROJECT_ROOT
 from tests.support.sdk import FAST, NOVA
 
 COMMAND = [sys.executable, "-m", "emulator"]
-READY = re.compile(r"^listening on (http://127\.0\.0\.1:(\d+))\n$")
-FIELDS = 19
+READY = re.compile(r"^listening on (https?://127\.0\.0\.1:(\d+))\n$")
+FIELDS = 21
 #: Far more than any step here takes; only a hanging process is ended by it.
 PATIENCE_S = 60.0
 
@@ -33,9 +42,14 @@ def start() -> Iterator[Start]:
     """Starts the command; what a failed test leaves running is killed."""
     with ExitStack() as running:
 
-        def run(*options: str) -> subprocess.Popen[str]:
+        def run(*options: str, **environment: str) -> subprocess.Popen[str]:
             process = subprocess.Popen(
-                [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
+                [*COMMAND, *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=PROJECT_ROOT,
+                env={**os.environ, **environment},
             )
             running.callback(reap, process)
             return process
@@ -75,8 +89,9 @@ def fails(*options: str) -> str:
     return done.stderr
 
 
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=PATIENCE_S) as response:  # noqa: S310 - loopback
+def get(url: str, ca_bundle: Path | None = None) -> bytes:
+    trust = None if ca_bundle is None else ssl.create_default_context(cafile=ca_bundle)
+    with urllib.request.urlopen(url, timeout=PATIENCE_S, context=trust) as response:  # noqa: S310 - loopback
         body: bytes = response.read()
         return body
 
@@ -106,16 +121,26 @@ def test_port_0_picks_a_free_port_and_stdout_has_only_the_ready_line(start: Star
         assert (code, rest) == (0, "")
 
 
-def test_the_exports_of_the_banner_are_all_that_the_aws_cli_needs(start: Start, tmp_path: Path) -> None:
-    process = start("--port", "0", "--config", config_file(tmp_path, FAST))
+def banner_of(process: subprocess.Popen[str]) -> list[str]:
+    """The lines before the last one of the banner."""
+    assert process.stderr is not None
+    return list(iter(process.stderr.readline, "Stop with Ctrl-C.\n"))
+
+
+@pytest.mark.parametrize("auth", ["accept", "verify"])
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_the_exports_of_the_banner_are_all_that_the_aws_cli_needs(
+    start: Start, tmp_path: Path, auth: str, is_tls: bool
+) -> None:
+    tls = ["--tls", "--tls-dir", str(tmp_path / "a directory's name")] if is_tls else []
+    process = start("--port", "0", "--config", config_file(tmp_path, {**FAST, "auth": auth}), *tls)
     url = url_of(process)
     messages = json.dumps([{"role": "user", "content": [{"text": "Hi"}]}])
     converse = [*[sys.executable, "-m", "awscli", "bedrock-runtime", "converse"], "--model-id", NOVA]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {"AWS_BEARER_TOKEN_BEDROCK": "left over", "AWS_CONFIG_FILE": os.devnull, "AWS_PAGER": ""}
-    assert process.stderr is not None
-    banner = iter(process.stderr.readline, "Stop with Ctrl-C.\n")
-    exports = [line.strip() for line in banner if re.match(r"\s+(export|unset) ", line)]
+    environment |= {"AWS_SESSION_TOKEN": "left over"}
+    exports = [line.strip() for line in banner_of(process) if re.match(r"\s+(export|unset) ", line)]
 
     assert f"export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}" in exports
     done = subprocess.run(
@@ -143,15 +168,124 @@ def test_a_host_that_others_can_reach_needs_its_flag(host: str) -> None:
     assert "--allow-remote" in message
 
 
-def test_with_its_flag_such_a_host_is_used_under_a_warning(start: Start) -> None:
-    process = start("--port", "0", "--host", "0.0.0.0", "--allow-remote")  # noqa: S104
-    assert process.stdout is not None
-    port = process.stdout.readline().strip().rsplit(":", 1)[1]
+OWN_KEYS = {"mode": "verify", "access_key_id": "AKID", "secret_access_key": "hush-hush", "bearer_token": "hush-token"}
 
-    assert json.loads(get(f"http://127.0.0.1:{port}/_emulator/health"))["status"] == "ok"
+
+@pytest.mark.parametrize(
+    ("auth", "tls", "warning"),
+    [
+        ("accept", [], "there is no authentication (auth: accept); the traffic is not encrypted (no --tls);"),
+        ("verify", ["--tls"], "signatures are verified, but against credentials that everybody knows"),
+        (OWN_KEYS, ["--tls"], "signatures are verified; the traffic is encrypted; /_emulator/ is open to everybody."),
+    ],
+)
+def test_with_its_flag_such_a_host_is_used_under_a_warning(
+    start: Start, tmp_path: Path, auth: object, tls: list[str], warning: str
+) -> None:
+    config = config_file(tmp_path, {"auth": auth})
+    options = ["--port", "0", "--host", "0.0.0.0", "--allow-remote", "--config", config, *tls]  # noqa: S104
+    process = start(*options, XDG_CACHE_HOME=str(tmp_path))
+    assert process.stdout is not None
+    scheme, port = re.findall(r"(https?)://.*:(\d+)", process.stdout.readline())[0]
+    ca_bundle = tmp_path / "bedrock-emulator" / "tls" / "ca.pem" if tls else None
+
+    assert json.loads(get(f"{scheme}://127.0.0.1:{port}/_emulator/health", ca_bundle))["status"] == "ok"
     code, _, err = end(process)
     assert code == 0
-    assert err.startswith("WARNING: listening on 0.0.0.0 without any authentication")
+    assert err.startswith("WARNING: listening on 0.0.0.0, other machines may connect: " + warning)
+    assert "hush" not in err
+
+
+# --- HTTPS ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("auth", "lines"),
+    [
+        (
+            OWN_KEYS,
+            [
+                "export AWS_ACCESS_KEY_ID=AKID AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
+                "export AWS_SECRET_ACCESS_KEY=  # that of `auth` in the configuration",
+                "unset AWS_SESSION_TOKEN",
+                "unset AWS_BEARER_TOKEN_BEDROCK   # or, to use one in place of the keys: "
+                "export AWS_BEARER_TOKEN_BEDROCK=  # that of `auth` in the configuration",
+            ],
+        ),
+        (
+            {"bearer_token": "hush-token"},
+            [
+                "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
+                "# no key pair is accepted, only the bearer token",
+                "export AWS_BEARER_TOKEN_BEDROCK=  # that of `auth` in the configuration",
+            ],
+        ),
+        (
+            {"access_key_id": "A&B", "secret_access_key": "hush-hush", "session_token": "hush"},
+            [
+                "export AWS_ACCESS_KEY_ID='A&B' AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
+                "export AWS_SECRET_ACCESS_KEY=  # that of `auth` in the configuration",
+                "export AWS_SESSION_TOKEN=  # likewise",
+                "unset AWS_BEARER_TOKEN_BEDROCK   # no bearer token is accepted",
+            ],
+        ),
+    ],
+)
+def test_own_credentials_are_asked_for_and_never_shown(
+    start: Start, tmp_path: Path, auth: object, lines: list[str]
+) -> None:
+    process = start("--port", "0", "--tls-dir", str(tmp_path), "--config", config_file(tmp_path, {"auth": auth}))
+    url_of(process)
+    shown = banner_of(process)
+    code, out, err = end(process)
+
+    assert [line.strip() for line in shown[5 : 5 + len(lines)]] == lines
+    assert code == 0
+    assert "hush" not in "".join(shown) + out + err
+
+
+def given_certificate(directory: Path) -> tuple[Path, Path]:
+    """A certificate and its key in files of their own."""
+    server = make_pair(["127.0.0.1"], datetime.now(UTC)).server
+    certificate, key = directory / "given.crt", directory / "given.key"
+    certificate.write_bytes(server.partition(b"-----BEGIN PRIVATE KEY")[0])
+    key.write_bytes(b"-----BEGIN PRIVATE KEY" + server.partition(b"-----BEGIN PRIVATE KEY")[2])
+    return certificate, key
+
+
+def test_a_given_certificate_is_used_and_its_authority_left_to_the_user(start: Start, tmp_path: Path) -> None:
+    certificate, key = given_certificate(tmp_path)
+    process = start("--port", "0", "--tls-cert", str(certificate), "--tls-key", str(key))
+    host, port = url_of(process).removeprefix("https://").split(":")
+
+    assert ssl.get_server_certificate((host, int(port))) == certificate.read_text(encoding="utf-8")
+    code, _, err = end(process)
+    assert code == 0
+    assert "# AWS_CA_BUNDLE, NODE_EXTRA_CA_CERTS: your authority's certificate, unless it is public" in err
+    assert "Traceback" not in err
+
+
+def test_a_certificate_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    certificate, key = given_certificate(tmp_path)
+    other, secret, text = tmp_path / "other.key", tmp_path / "secret.key", tmp_path / "text"
+    parsed = load_pem_private_key(key.read_bytes(), None)
+    secret.write_bytes(parsed.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hush")))
+    other.write_bytes(make_pair(["x"], datetime.now(UTC)).server)
+    text.write_text("not a certificate", encoding="utf-8")
+
+    def told(chosen: Path, chosen_key: Path) -> str:
+        return fails("--port", "0", "--tls-cert", str(chosen), "--tls-key", str(chosen_key))
+
+    assert told(tmp_path / "none", key) == f"emulator: cannot read {tmp_path / 'none'}: No such file or directory.\n"
+    assert told(text, key).startswith(f"emulator: cannot use the certificate {text} with the key {key}: ")
+    assert told(certificate, other).endswith(f"with the key {other}: key values mismatch.\n")
+    assert told(certificate, secret).startswith("emulator: the key of --tls-key has a passphrase; give one without")
+
+
+def test_an_emulator_without_tls_does_not_wait_for_its_library() -> None:
+    check = "import sys, emulator.cli; sys.exit('cryptography' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", check], check=False, cwd=PROJECT_ROOT).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -161,6 +295,10 @@ def test_with_its_flag_such_a_host_is_used_under_a_warning(start: Start) -> None
         (["--port", "http"], "'http' is not a port"),
         (["--seed", "x"], "invalid int value: 'x'"),
         (["--sede", "1"], "unrecognized arguments: --sede 1"),
+        (["--port", "0", "--tls-cert", "a.pem"], "--tls-cert and --tls-key go together."),
+        (["--port", "0", "--tls-key", "a.pem"], "--tls-cert and --tls-key go together."),
+        (["--port", "0", "--tls-cert", "a", "--tls-key", "b", "--tls-dir", "c"], "it has no use beside --tls-cert."),
+        (["--port", "0", "--tls-dir", "/dev/null/tls"], "cannot keep certificates in /dev/null/tls: Not a directory;"),
         (["--port", "0", "--truth-log", "/nowhere/truth.jsonl"], "cannot write the truth log /nowhere/truth.jsonl"),
     ],
 )

@@ -11,21 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock.catalog import default_catalog
+from emulator.capacity import CapacityLimits
 from emulator.config import ConfigError, EmulatorConfig, parse_config, read_config
 from emulator.config_sections import (
+    ConcurrencySection,
     DistributionSection,
     LatencySection,
     ModelSection,
+    OptimizedSection,
     QuotaSection,
+    ReasoningSection,
     TailSection,
     TierSection,
 )
-from emulator.quotas import QuotaLimits, ReservationRule, Window
-from emulator.timing import ASSUMED_TAIL, NO_TAIL, Factors, Kind
+from emulator.quotas import QuotaLimits, ReservationRule, ReservedLimits, Window
+from emulator.timing import ASSUMED_OPTIMIZED, ASSUMED_TAIL, NO_TAIL, Factors, Kind
 
 NOVA = "amazon.nova-pro-v1:0"
+LITE = "amazon.nova-lite-v1:0"
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
-PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "emulator-configuration.md").read_text(encoding="utf-8")
 model_ids = st.sampled_from(sorted(default_catalog().models))
 
 
@@ -170,6 +175,66 @@ def test_a_quota_replaces_the_one_below_as_a_whole_and_null_removes_it() -> None
     assert loaded.quota("amazon.nova-lite-v1:0") == QuotaLimits(rpm=60, tpm=1000, window=Window.TOKEN_BUCKET)
 
 
+def test_concurrency_is_the_models_and_is_replaced_as_a_whole() -> None:
+    loaded = config(
+        f"""
+        default: {{concurrency: {{knee: 20, exponent: 1.5, limit: 60}}}}
+        {NOVA}: {{concurrency: {{knee: 5, wording: capacity, flex_wait_s: 2}}}}
+        {LITE}: {{concurrency: null}}
+        """
+    )
+
+    nova, haiku = loaded.concurrency(NOVA), loaded.concurrency(HAIKU)
+    assert (nova.knee, nova.exponent, nova.limit, nova.flex_wait_s) == (5, 1.0, None, 2)
+    assert nova.message == "Bedrock is unable to process your request."
+    assert (haiku.knee, haiku.exponent, haiku.limit) == (20, 1.5, 60)
+    assert haiku.message == "Too many connections, please wait before trying again."
+    assert loaded.concurrency(LITE) == EmulatorConfig().concurrency(NOVA) == CapacityLimits()
+
+
+def test_places_are_set_aside_for_priority_only_where_there_is_priority() -> None:
+    assumed = config("default: {concurrency: {limit: 20}}")
+    given = config("default: {concurrency: {limit: 20, priority_share: 0.5}}")
+
+    assert [assumed.concurrency(NOVA).places(tier) for tier in ("priority", "default", "flex")] == [20, 18, 18]
+    assert assumed.concurrency(HAIKU).places("default") == 20
+    assert (given.concurrency(NOVA).places("default"), given.concurrency(HAIKU).places("default")) == (10, 20)
+
+
+def test_latency_optimised_has_factors_and_a_quota_of_its_own() -> None:
+    loaded = config(f"{NOVA}: {{quota: {{rpm: 9}}, optimized: {{speed_factor: 2, quota: {{rpm: 3}}}}}}")
+
+    assert EmulatorConfig().profile(NOVA).optimized == ASSUMED_OPTIMIZED
+    assert loaded.profile(NOVA).optimized == Factors(ASSUMED_OPTIMIZED.ttft_factor, 2)
+    assert (loaded.quota(NOVA), loaded.optimized_quota(f"us.{NOVA}")) == (QuotaLimits(rpm=9), QuotaLimits(rpm=3))
+    assert config("default: {quota: {rpm: 9}}").optimized_quota(f"us.{NOVA}") is None
+
+
+def test_a_reservation_is_there_where_the_reserved_tier_is_configured() -> None:
+    reserved = "tiers: {reserved: {input_tpm: 100000, output_tpm: 10000, ttft_factor: 0.9}}"
+    loaded = config(f"{HAIKU}: {{{reserved}}}")
+
+    assert loaded.reserved(HAIKU) == loaded.reserved(f"us.{HAIKU}") == ReservedLimits(100_000, 10_000)
+    assert loaded.profile(HAIKU).tier("reserved") == Factors(ttft_factor=0.9)
+    assert EmulatorConfig().reserved(HAIKU) is None
+
+
+def test_only_models_that_reason_do_and_thoughts_have_a_length() -> None:
+    loaded = config("default: {reasoning: {always: true, tokens: {median: 50}}}")
+    assumed = EmulatorConfig().profile(HAIKU)
+
+    assert (assumed.always_reasons, assumed.reasoning_tokens.kind) == (False, Kind.LOGNORMAL)
+    assert (assumed.reasoning_tokens.median, assumed.reasoning_tokens.sigma) == (300, 0.6)
+    assert (loaded.profile(HAIKU).always_reasons, loaded.profile(NOVA).always_reasons) == (True, False)
+    assert (loaded.profile(HAIKU).reasoning_tokens.median, loaded.profile(HAIKU).reasoning_tokens.sigma) == (50, 0.6)
+
+
+def test_an_alias_stands_for_a_model() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+
+    assert config(f"aliases: {{'{arn}': us.{NOVA}, mine: {HAIKU}}}").aliases == {arn: f"us.{NOVA}", "mine": HAIKU}
+
+
 # --- what is wrong with it -----------------------------------------------------------------------------------
 
 
@@ -237,14 +302,24 @@ def test_an_unknown_name_is_an_error_with_what_was_probably_meant(text: str, pro
         ("quota: {rpm: 60/min}", "valid integer, not '60/min'"),
         ("quota: {rpm: 6, window: fixed-minute}", "'fixed_minute', 'sliding' or 'token_bucket', not 'fixed-minute'"),
         ("quota: {tpm: 6, reservation: full}", "'plain' or 'multiplied', not 'full'"),
-        ("concurrency: {max: 5}", "not supported by this version: remove `concurrency`"),
+        ("concurrency: {max: 5}", "unknown key; known are knee, exponent, limit"),
+        ("concurrency: {knee: 2, exponent: 40}", "less than or equal to 4, not 40"),
+        ("concurrency: {knee: 2, priority_share: 1}", "less than 1, not 1"),
+        ("concurrency: {limit: 2, wording: busy}", "'connections' or 'capacity', not 'busy'"),
+        ("concurrency: {limit: 0}", "greater than or equal to 1, not 0"),
+        ("latency: {cache_read_share: 2}", "less than or equal to 1, not 2"),
+        ("concurrency: {exponent: 2.0}", "it has no effect: give `knee`, `limit` or both"),
+        ("tiers: {reserved: {ttft_factor: 0.9}}", "`tiers.reserved` needs `input_tpm` and `output_tpm`"),
+        ("tiers: {flex: {input_tpm: 5}}", "`input_tpm` belongs to `reserved`"),
+        ("reasoning: {always: 1}", "valid boolean, not 1"),
+        ("optimized: {speed: 2}", "unknown key"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(settings: str, message: str) -> None:
     (found,) = problems(f"default: {{{settings}}}")
 
     assert message in found
-    assert found.startswith("default." + settings.split(":", maxsplit=1)[0])
+    assert found.startswith(("default." + settings.split(":", maxsplit=1)[0], "default: `tiers."))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +329,18 @@ def test_a_wrong_value_is_named_with_its_place(settings: str, message: str) -> N
         ("just words", "must be a mapping"),
         ("seed: soon", "seed: must be a whole number, not 'soon'"),
         ("seed: true", "seed: must be a whole number, not True"),
-        ("auth: verify", "auth: only `accept` is supported by this version, not 'verify'"),
+        ("auth: verfy", "did you mean `verify`?"),
+        ("aliases: [a]", "aliases: must be a mapping of ids to model ids"),
+        ("aliases: {mine: amazon.nova-por-v1:0}", "aliases.mine: unknown model; did you mean `amazon.nova-pro-v1:0`?"),
+        (f"aliases: {{{NOVA}: {NOVA}}}", "it is the id of a model already"),
+        (f"us.{NOVA}: {{concurrency: {{knee: 5}}}}", f"load is the model's own: set it for {NOVA}"),
+        (
+            f"{NOVA}: {{tiers: {{reserved: {{input_tpm: 9, output_tpm: 9}}}}}}",
+            f"{NOVA}.tiers.reserved: {NOVA} is not served in this tier",
+        ),
+        (f"{HAIKU}: {{optimized: {{}}}}", f"{HAIKU}.optimized: {HAIKU} is not served latency-optimised"),
+        (f"{NOVA}: {{reasoning: {{always: true}}}}", f"{NOVA}.reasoning: {NOVA} does not reason"),
+        (f"{NOVA}: {{optimized: {{quota: catalog}}}}", "the catalogue has no limits for latency-optimised calls"),
         ("models: []", "models: must be a mapping of model ids to settings"),
         ("default:", "default: must be a mapping of settings"),
         (f"{NOVA}: 3", f"{NOVA}: must be a mapping of settings"),
@@ -267,27 +353,21 @@ def test_a_wrong_shape_is_named(text: str, message: str) -> None:
     assert message in found
 
 
-def test_faults_are_refused_and_not_silently_ignored() -> None:
-    (found,) = problems("faults: [{kind: throttle, rate: 0.1}]")
-
-    assert "`faults` is not supported by this version" in found
-
-
 def test_all_problems_are_named_at_once() -> None:
     found = problems(
         f"""
         seed: x
-        auth: verify
+        auth: verfy
         defualt: {{}}
         default: {{latency: {{ttft: 3, tokens_per_event: 0}}, quota: {{rmp: 3}}, concurrency: {{}}}}
         models: {{nova: {{}}, {NOVA}: {{tail: {{share: 2}}}}}}
-        faults: []
+        faults: {{}}
         """
     )
 
     places = [
         "seed", "auth", "defualt", "default.latency.ttft:", "default.latency.tokens_per_event", "default.quota.rmp",
-        "default.concurrency", "models.nova", f"models.{NOVA}.tail.share", "`faults`",
+        "default.concurrency", "models.nova", f"models.{NOVA}.tail.share", "faults",
     ]  # fmt: skip
     assert len(found) == len(places)
     for place in places:
@@ -358,7 +438,7 @@ def test_the_command_ends_with_4_and_names_the_problems(
         assert message in done.stderr
 
 
-# --- docs/emulator.md ----------------------------------------------------------------------------------------
+# --- docs/emulator-configuration.md -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -369,12 +449,17 @@ def test_the_command_ends_with_4_and_names_the_problems(
         (QuotaSection, "quota."),
         (TailSection, "tail."),
         (TierSection, "tiers.*."),
+        (ConcurrencySection, "concurrency."),
+        (OptimizedSection, "optimized."),
+        (ReasoningSection, "reasoning."),
     ],
 )
 def test_every_key_has_a_row_in_the_documentation(section: type[ModelSection], prefix: str) -> None:
     for name in section.model_fields:
         is_mapping = prefix == "" and name != "output_tokens"
-        assert is_mapping or f"| `{prefix}{name}` |" in PAGE, f"docs/emulator.md has no row for {prefix}{name}"
+        assert is_mapping or f"| `{prefix}{name}` |" in PAGE, (
+            f"docs/emulator-configuration.md has no row for {prefix}{name}"
+        )
 
 
 @pytest.mark.parametrize("name", list(DistributionSection.model_fields))

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import botocore.exceptions
 import pytest
 
 from bedrock.tokens import estimate_tokens
 from emulator.process import EmulatorProcess
+from tests.support.families import post
 from tests.support.sdk import FAST, NOVA, ask, client
 
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
@@ -181,9 +181,18 @@ def test_an_sdks_retries_are_seen_as_attempts(start_emulator: Callable[..., Emul
     assert [(row["status"], row["attempt"]) for row in emulator.truth()] == [(200, 1), (429, 1), (429, 2)]
 
 
-def test_operations_that_are_not_served_say_so(bedrock: Any) -> None:
-    with pytest.raises(botocore.exceptions.ClientError, match="does not serve the operation InvokeModel"):
-        bedrock.invoke_model(modelId=NOVA, body=b"{}")
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [
+        ("invoke-with-bidirectional-stream", "InvokeModelWithBidirectionalStream"),
+        ("transmogrify", "transmogrify"),
+    ],
+)
+def test_operations_that_are_not_served_say_so(emulator: EmulatorProcess, segment: str, name: str) -> None:
+    status, fields, body = post(emulator, f"/model/{NOVA}/{segment}", b"{}")
+
+    assert (status, fields["x-amzn-errortype"].partition(":")[0]) == (404, "UnknownOperationException")
+    assert json.loads(body) == {"message": f"This emulator does not serve the operation {name}."}
 
 
 def test_the_aws_cli_converses(emulator: EmulatorProcess) -> None:

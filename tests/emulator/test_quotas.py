@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.quotas import Admission, QuotaLimits, QuotaPool, Refusal, ReservationRule, Window
+from emulator.quotas import (
+    Admission,
+    QuotaLimits,
+    QuotaPool,
+    Refusal,
+    ReservationRule,
+    ReservedCapacity,
+    ReservedLimits,
+    Window,
+)
 
 WINDOWS = list(Window)
 MIDNIGHT = 1_700_006_400  # Unix seconds: a whole number of days
@@ -29,6 +38,10 @@ class Call:
     max_tokens: int
     end_s: float
     output_tokens: int
+    #: Of the input, what came from the prompt cache.
+    cache_read_tokens: int = 0
+    #: Whether it was turned away for want of capacity, after it had taken its share of the quota.
+    is_shed: bool = False
     #: What it holds of the quota, and since when: the reservation, then what it used.
     held: list[tuple[float, float]] = field(default_factory=list)
 
@@ -39,14 +52,16 @@ def histories(draw: st.DrawFn) -> list[Call]:
     calls, start_s = [], float(MIDNIGHT + draw(st.integers(0, 59)))
     for _ in range(draw(st.integers(1, 25))):
         start_s += draw(st.sampled_from([0.0, 0.125, 1.0, 7.5, 30.0, 59.875, 60.0, 61.0]))
-        max_tokens = draw(st.integers(1, 400))
+        max_tokens, input_tokens = draw(st.integers(1, 400)), draw(st.integers(1, 200))
         calls.append(
             Call(
                 start_s=start_s,
-                input_tokens=draw(st.integers(1, 200)),
+                input_tokens=input_tokens,
                 max_tokens=max_tokens,
                 end_s=start_s + draw(st.sampled_from([0.25, 3.0, 20.0, 60.0, 90.0])),
                 output_tokens=draw(st.integers(0, max_tokens)),
+                cache_read_tokens=draw(st.sampled_from([0, input_tokens // 2, input_tokens])),
+                is_shed=draw(st.integers(0, 9)) == 0,
             )
         )
     return calls
@@ -97,7 +112,7 @@ def replay(calls: Sequence[Call], limits: QuotaLimits, check: Callable[[list[Cal
     multiplied = limits.reservation is ReservationRule.MULTIPLIED
     for number, call in enumerate(calls):
         while open_calls and open_calls[0][0] <= call.start_s:
-            settle(pool, limits, open_calls.pop(0))
+            settle(limits, open_calls.pop(0))
         answer = pool.admit(call.input_tokens, call.max_tokens, call.start_s)
         reserved = call.input_tokens + call.max_tokens * (limits.burndown if multiplied else 1)
         call.held = [(call.start_s, reserved)]
@@ -108,10 +123,15 @@ def replay(calls: Sequence[Call], limits: QuotaLimits, check: Callable[[list[Cal
             open_calls.sort(key=lambda entry: entry[:2])
 
 
-def settle(pool: QuotaPool, limits: QuotaLimits, entry: tuple[float, int, Call, Admission]) -> None:
+def settle(limits: QuotaLimits, entry: tuple[float, int, Call, Admission]) -> None:
     end_s, _, call, admission = entry
-    pool.settle(admission, call.output_tokens, end_s)
-    call.held.append((end_s, call.input_tokens + call.output_tokens * limits.burndown))
+    if call.is_shed:
+        admission.give_back(end_s)
+        call.held.append((end_s, 0.0))
+    else:
+        admission.settle(call.output_tokens, end_s, call.cache_read_tokens)
+        used = call.input_tokens - call.cache_read_tokens + call.output_tokens * limits.burndown
+        call.held.append((end_s, used))
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -137,14 +157,51 @@ def test_tokens_are_accepted_exactly_while_they_fit(
 @pytest.mark.parametrize("window", WINDOWS)
 @given(calls=histories(), rpm=st.integers(1, 12))
 def test_requests_are_accepted_exactly_while_they_fit(window: Window, calls: list[Call], rpm: int) -> None:
-    """A finished request still counts: only time gives requests back."""
+    """A finished request still counts, and one that was shed: only time gives requests back."""
 
     def check(accepted: list[Call], call: Call, is_accepted: bool) -> None:
-        requests = [Call(c.start_s, 0, 0, 0.0, 0, [(c.start_s, 1)]) for c in accepted]
+        requests = [Call(c.start_s, 0, 0, 0.0, 0, held=[(c.start_s, 1)]) for c in accepted]
         total = HELD[window](requests, call.start_s, rpm) + 1
         assert is_accepted == (total <= rpm + EXACT)
 
     replay(calls, QuotaLimits(rpm=rpm, window=window), check)
+
+
+@given(calls=histories(), tpd=st.integers(100, 2000), burndown=st.sampled_from([1.0, 5.0]))
+def test_the_daily_quota_accepts_exactly_while_it_fits(calls: list[Call], tpd: int, burndown: float) -> None:
+    """The histories last less than a day and begin with one."""
+
+    def check(accepted: list[Call], call: Call, is_accepted: bool) -> None:
+        total = sum(earlier.held[-1][1] for earlier in accepted) + call.held[0][1]
+        assert is_accepted == (total <= tpd + EXACT)
+
+    replay(calls, QuotaLimits(tpd=tpd, burndown=burndown), check)
+
+
+@given(calls=histories(), input_tpm=st.integers(50, 500), output_tpm=st.integers(50, 800))
+def test_a_reservation_serves_exactly_while_both_its_parts_fit(
+    calls: list[Call], input_tpm: int, output_tpm: int
+) -> None:
+    """Input and output tokens of a clock minute, each against its own limit; cache reads and burn-down play no part."""
+    reserved = ReservedCapacity(ReservedLimits(input_tpm, output_tpm))
+    running: list[tuple[float, int, Call, Admission]] = []
+    used: dict[int, tuple[int, int]] = {}
+    for number, call in enumerate(calls):
+        while running and running[0][0] <= call.start_s:
+            end_s, earlier_number, earlier, held = running.pop(0)
+            held.settle(earlier.output_tokens, end_s, earlier.cache_read_tokens)
+            used[earlier_number] = (earlier.input_tokens - earlier.cache_read_tokens, earlier.output_tokens)
+        same_minute = [n for n in used if calls[n].start_s // 60 == call.start_s // 60]
+        room = [
+            sum(used[n][part] for n in same_minute) + asked <= limit
+            for part, asked, limit in ((0, call.input_tokens, input_tpm), (1, call.max_tokens, output_tpm))
+        ]
+        held_now = reserved.admit(call.input_tokens, call.max_tokens, call.start_s)
+        assert (held_now is not None) == all(room)
+        if held_now is not None:
+            used[number] = (call.input_tokens, call.max_tokens)
+            running.append((call.end_s, number, call, held_now))
+            running.sort(key=lambda entry: entry[:2])
 
 
 @given(calls=histories(), tpm=st.integers(100, 2000))
@@ -191,7 +248,7 @@ def test_what_was_reserved_and_not_used_comes_back_at_the_end_of_the_call(window
     call = accepted(pool.admit(100, 900, MIDNIGHT))
 
     assert pool.admit(1, 1, MIDNIGHT) is Refusal.TPM
-    pool.settle(call, 50, MIDNIGHT)  # used: 150
+    call.settle(50, MIDNIGHT)  # used: 150
     assert pool.admit(1, 850, MIDNIGHT) is Refusal.TPM
     accepted(pool.admit(1, 849, MIDNIGHT))
 
@@ -201,7 +258,7 @@ def test_an_answer_can_burn_more_than_was_reserved_and_later_calls_wait(window: 
     """100 + 5 x 300 = 1600 tokens of a quota of 1000, of which 400 were reserved."""
     pool = QuotaPool(QuotaLimits(tpm=1000, window=window, burndown=5.0))
     call = accepted(pool.admit(100, 300, MIDNIGHT))
-    pool.settle(call, 300, MIDNIGHT + 1)
+    call.settle(300, MIDNIGHT + 1)
 
     assert pool.admit(1, 1, MIDNIGHT + 30) is Refusal.TPM
     again_at = {Window.FIXED_MINUTE: 60, Window.SLIDING: 60, Window.TOKEN_BUCKET: 37}[window]
@@ -217,12 +274,39 @@ def test_the_multiplied_reservation_counts_burndown_at_the_start() -> None:
     accepted(QuotaPool(multiplied).admit(100, 180, MIDNIGHT))  # 1000
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("reservation", list(ReservationRule))
+def test_what_was_read_from_the_prompt_cache_is_reserved_and_then_free(
+    window: Window, reservation: ReservationRule
+) -> None:
+    """600 of 700 input tokens come from the cache: reserved are 700 and the output, used 100 + 2 x 20 = 140."""
+    pool = QuotaPool(QuotaLimits(tpm=1000, window=window, burndown=2.0, reservation=reservation))
+    full = 150 if reservation is ReservationRule.MULTIPLIED else 300
+    call = accepted(pool.admit(700, full, MIDNIGHT))
+    assert pool.admit(1, 1, MIDNIGHT) is Refusal.TPM
+    call.settle(20, MIDNIGHT, cache_read_tokens=600)
+
+    factor = 2 if reservation is ReservationRule.MULTIPLIED else 1
+    assert pool.admit(0, 860 // factor + 1, MIDNIGHT) is Refusal.TPM
+    accepted(pool.admit(0, 860 // factor, MIDNIGHT))
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_call_that_is_not_served_gives_all_its_tokens_back_but_has_been_a_request(window: Window) -> None:
+    pool = QuotaPool(QuotaLimits(rpm=2, tpm=100, tpd=100, window=window))
+    accepted(pool.admit(60, 40, MIDNIGHT)).give_back(MIDNIGHT + 1)
+
+    accepted(pool.admit(60, 40, MIDNIGHT + 1)).give_back(MIDNIGHT + 2)
+    refused = pool.admit(1, 1, MIDNIGHT + 2)
+    assert refused is Refusal.RPM
+
+
 @pytest.mark.parametrize("window", [Window.FIXED_MINUTE, Window.SLIDING])
 def test_a_call_that_outlives_its_window_gives_nothing_back_to_the_next(window: Window) -> None:
     pool = QuotaPool(QuotaLimits(tpm=1000, window=window))
     long_call = accepted(pool.admit(100, 900, MIDNIGHT + 10))
     accepted(pool.admit(100, 900, MIDNIGHT + 75))
-    pool.settle(long_call, 0, MIDNIGHT + 80)
+    long_call.settle(0, MIDNIGHT + 80)
 
     assert pool.admit(1, 1, MIDNIGHT + 80) is Refusal.TPM
 
@@ -291,7 +375,7 @@ def test_a_fractional_burndown_leaves_no_crumbs(window: Window) -> None:
     """3 + 1.6 x 10 = 19 of 21 are used, though floats add up to a little more; the other 2 must be there."""
     pool = QuotaPool(QuotaLimits(tpm=21, window=window, burndown=1.6))
     for output_tokens in (3, 4, 3):
-        pool.settle(accepted(pool.admit(1, 5, MIDNIGHT)), output_tokens, MIDNIGHT)
+        accepted(pool.admit(1, 5, MIDNIGHT)).settle(output_tokens, MIDNIGHT)
 
     assert pool.admit(1, 2, MIDNIGHT) is Refusal.TPM
     accepted(pool.admit(1, 1, MIDNIGHT))

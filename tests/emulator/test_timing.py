@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.capacity import CapacityLimits
 from emulator.timing import (
     ASSUMED_TIERS,
     NO_TAIL,
@@ -138,6 +139,27 @@ def test_each_input_token_adds_the_same_prefill_time(draw: Draw, few: int, more:
 
     assert ttft_s[2] - ttft_s[1] == pytest.approx(more * 0.25e-3, abs=1e-9)
     assert ttft_s[1] - ttft_s[0] == pytest.approx(few * 0.25e-3, abs=1e-9)
+
+
+@given(draws, st.integers(0, 5000), st.floats(0.0, 1.0))
+def test_a_token_from_the_cache_adds_its_share_of_the_prefill_time(draw: Draw, cached: int, share: float) -> None:
+    """The caller gives the tokens whose prefill takes time; a share of one is a fraction."""
+    profile = replace(PROFILE, tail=NO_TAIL, cache_read_share=share)
+    without, with_cached = (
+        plan_answer(profile, UNCHANGED, tokens, SIZES, draw).ttft_s
+        for tokens in (100, 100 + cached * profile.cache_read_share)
+    )
+
+    assert with_cached - without == pytest.approx(cached * share * 0.25e-3, abs=1e-9)
+
+
+@given(draws, st.integers(1, 400))
+def test_a_slow_down_by_load_leaves_the_last_token_that_many_times_as_late(draw: Draw, load: int) -> None:
+    slow_down = CapacityLimits(knee=4).slow_down(load)
+    crowded = Factors(ttft_factor=slow_down, speed_factor=1.0 / slow_down)
+    alone, among_others = (plan_answer(PROFILE, factors, 10, SIZES, draw) for factors in (UNCHANGED, crowded))
+
+    assert among_others.end_s == pytest.approx(alone.end_s * max(1.0, load / 4))
 
 
 def test_a_tier_the_profile_does_not_name_changes_nothing() -> None:

@@ -19,6 +19,7 @@ CONTRACT = [
     "seq", "request_id", "received_at", "first_event_at", "first_token_at", "last_token_at", "ended_at", "operation",
     "model_id", "requested_tier", "served_tier", "status", "outcome", "error_code", "input_tokens", "output_tokens",
     "events", "fault", "attempt",
+    "cache_read_tokens", "cache_write_tokens",  # beyond the contract
 ]  # fmt: skip
 
 SLOW = {"default": FAST["default"] | {"output_tokens": {"distribution": "fixed", "median": 8000}}}

@@ -16,6 +16,7 @@ FAST = {
             "tokens_per_event": 4,
         },
         "output_tokens": {"distribution": "fixed", "median": 50},
+        "reasoning": {"tokens": {"distribution": "fixed", "median": 30}},
     }
 }
 

@@ -1,0 +1,1 @@
+"""The bodies that InvokeModel takes and gives: one dialect per family of models."""
