@@ -6,9 +6,10 @@ from bedrock.clock import now
 from bedrock.endpoint import Endpoint
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, redact
+from bedrock.transcript import Transcript
 
 #: Transports by the name a scenario uses.
-TRANSPORTS = ("boto3",)
+TRANSPORTS = ("wire", "boto3")
 
 
 class Transport(Protocol):
@@ -16,8 +17,11 @@ class Transport(Protocol):
 
     name: str
 
-    def invoke(self, invocation: Invocation, record: InvocationRecord) -> None:
-        """Fill `record`; raise only what is neither the service's nor the network's doing."""
+    def invoke(self, invocation: Invocation, record: InvocationRecord, transcript: Transcript | None = None) -> None:
+        """Fill `record`, and `transcript` where there is one.
+
+        Raises only what is neither the service's nor the network's doing.
+        """
 
 
 def make_transport(name: str, endpoint: Endpoint, *, pool_size: int, read_timeout_s: float) -> Transport:
@@ -25,6 +29,10 @@ def make_transport(name: str, endpoint: Endpoint, *, pool_size: int, read_timeou
     if name not in TRANSPORTS:
         raise ValueError(f"Unknown transport {name!r}: choose one of {', '.join(TRANSPORTS)}")
     # Imported here so that listing transports needs neither boto3 nor the import order that it asks for.
+    if name == "wire":
+        from bedrock.wire.factory import make_wire_transport  # noqa: PLC0415
+
+        return make_wire_transport(endpoint, pool_size=pool_size, read_timeout_s=read_timeout_s)
     from bedrock.sdk_transport import SdkTransport  # noqa: PLC0415
 
     return SdkTransport(endpoint, pool_size=pool_size, read_timeout_s=read_timeout_s)
@@ -36,14 +44,15 @@ class BedrockClient:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
-    def invoke(self, invocation: Invocation, record: InvocationRecord) -> None:
+    def invoke(self, invocation: Invocation, record: InvocationRecord, transcript: Transcript | None = None) -> None:
         """Make one call. The record has an outcome afterwards, whether this returns or raises.
 
-        A kill of the calling greenlet (GreenletExit, KeyboardInterrupt) leaves `aborted`, never a success.
+        `transcript` gets the text of the answer as far as it comes; without one nothing of it is kept. A kill of the
+        calling greenlet (GreenletExit, KeyboardInterrupt) leaves `aborted`, never a success.
         """
         _label(record, invocation, self.transport.name)
         try:
-            self.transport.invoke(invocation, record)
+            self.transport.invoke(invocation, record, transcript)
         except Exception as error:
             _close(record, Outcome.CLIENT_ERROR, type(error).__name__, redact(str(error)))
             raise

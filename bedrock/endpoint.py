@@ -32,7 +32,7 @@ class Endpoint:
         """Client arguments that keep real credentials away from a loopback endpoint; empty elsewhere."""
         if not self.is_loopback:
             return {}
-        return {"aws_access_key_id": "loadtest", "aws_secret_access_key": "loadtest"}
+        return {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"}
 
     def check_reachable(self, timeout_s: float = 3.0) -> None:
         """Open and close a TCP connection to the URL; EndpointError if there is none to be had."""

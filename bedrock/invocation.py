@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -17,7 +17,8 @@ class Invocation:
     """One call to make.
 
     `model_id` is the id as sent (profile prefix included). `service_tier` None leaves the tier out of the
-    request, which Bedrock treats as `default` and does not echo.
+    request, which Bedrock treats as `default` and does not echo. `cache_system` puts a cache point behind the
+    system prompt. `family` says whose bodies InvokeModel is to use where the catalogue does not know the id.
     """
 
     api: str
@@ -26,6 +27,11 @@ class Invocation:
     max_tokens: int
     service_tier: str | None = None
     system: str | None = None
+    latency: str | None = None
+    stop_sequences: tuple[str, ...] = ()
+    cache_system: bool = False
+    request_metadata: Mapping[str, str] | None = None
+    family: str | None = None
 
 
 @dataclass(slots=True)

@@ -5,32 +5,44 @@ Under Locust this module must be imported after locust: importing boto3 first br
 """
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
 import botocore.exceptions
+import botocore.parsers
 import urllib3.exceptions
 from botocore.config import Config
 from botocore.eventstream import ParserError
 
-from bedrock.bodies import converse_arguments
+from bedrock.answers import StreamReader
+from bedrock.bodies import ApiRequest, api_request, sdk_arguments
 from bedrock.clock import now
 from bedrock.endpoint import Endpoint
-from bedrock.invocation import Invocation, InvocationRecord, fill_gaps
+from bedrock.failures import CallFailedError, Failure, fill_failure
+from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, canonical_code, classify_http_error, classify_stream_exception, redact
+from bedrock.transcript import Transcript
 
-_TIMEOUTS = (
-    botocore.exceptions.ReadTimeoutError,
-    botocore.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.TimeoutError,
+_METHODS = {
+    "converse": "converse",
+    "converse_stream": "converse_stream",
+    "invoke_model": "invoke_model",
+    "invoke_model_stream": "invoke_model_with_response_stream",
+}
+
+#: The SDK's exceptions by what they mean, the special ones before the general.
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
+    ((botocore.exceptions.ConnectTimeoutError, urllib3.exceptions.ConnectTimeoutError), Failure.CONNECT_TIMEOUT),
+    ((botocore.exceptions.ReadTimeoutError, urllib3.exceptions.TimeoutError), Failure.READ_TIMEOUT),
+    ((botocore.exceptions.EndpointConnectionError, botocore.exceptions.SSLError), Failure.CONNECTION_FAILED),
+    ((ParserError,), Failure.INVALID_STREAM),
+    ((botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError), Failure.CONNECTION_CLOSED),
+    ((urllib3.exceptions.HTTPError, OSError), Failure.CONNECTION_CLOSED),
+    ((botocore.parsers.ResponseParserError,), Failure.INVALID_RESPONSE),
 )
-_CONNECTION_ERRORS = (
-    botocore.exceptions.ConnectionError,
-    botocore.exceptions.HTTPClientError,
-    urllib3.exceptions.HTTPError,
-    OSError,
-)
+_EXPECTED = tuple(kind for kinds, _ in _FAILURES for kind in kinds)
 
 
 class SdkTransport:
@@ -52,6 +64,9 @@ class SdkTransport:
             connect_timeout=connect_timeout_s,
             read_timeout=read_timeout_s,
             tcp_keepalive=True,
+            # Where calls go is said by the endpoint alone: the variable that points SDKs at an emulator must not
+            # turn a run against AWS into one against it.
+            ignore_configured_endpoint_urls=True,
             # A bearer token in the environment must not reach an endpoint on plain HTTP.
             **({"signature_version": "v4"} if endpoint.is_loopback else {}),
         )
@@ -59,106 +74,89 @@ class SdkTransport:
         self._client: Any = boto3.session.Session().client(
             "bedrock-runtime", region_name=endpoint.region, endpoint_url=endpoint.url, config=config, **credentials
         )
+        self._client.meta.events.register("before-parse.bedrock-runtime", _refuse_half_a_body)
 
-    def invoke(self, invocation: Invocation, record: InvocationRecord) -> None:
-        """Make the call and fill the record as it proceeds.
+    def invoke(self, invocation: Invocation, record: InvocationRecord, transcript: Transcript | None = None) -> None:
+        """Make the call and fill the record as it proceeds, and the transcript where there is one.
 
         Whatever the service or the network does ends in `record.outcome`. Only what is not their doing is
         raised: a kill of the caller (BaseException), or a bug.
         """
+        request = api_request(invocation)
+        call = getattr(self._client, _METHODS[invocation.api])
+        arguments = sdk_arguments(invocation, request)
         record.started_at = now()
         try:
-            if invocation.api == "converse_stream":
-                self._converse_stream(invocation, record)
+            response = call(**arguments)
+            _fill_response_metadata(record, response)
+            if request.is_streamed:
+                headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+                _read_stream(response, request.stream_reader(record, headers, transcript), record)
             else:
-                self._converse(invocation, record)
+                _read_whole(request, response, record, transcript)
         except botocore.exceptions.ClientError as error:
             _fill_client_error(record, error)
-        except _TIMEOUTS as error:
-            _fill_failure(record, Outcome.TIMEOUT, error)
-        except ParserError as error:
-            _fill_failure(record, Outcome.STREAM_ERROR, error)
-        except _CONNECTION_ERRORS as error:
-            in_stream = record.http_status is not None
-            _fill_failure(record, Outcome.TRUNCATED if in_stream else Outcome.CONNECTION_ERROR, error)
+        except CallFailedError as error:
+            fill_failure(record, error)
+        except _EXPECTED as error:
+            fill_failure(record, CallFailedError(_failure_of(error), _detail(error)))
         except botocore.exceptions.BotoCoreError as error:  # invalid parameters, no credentials: never sent
-            _fill_failure(record, Outcome.CLIENT_ERROR, error)
+            record.outcome = Outcome.CLIENT_ERROR
+            record.error_code = type(error).__name__
+            record.error_message = redact(str(error))
         if record.ended_at is None:
             record.ended_at = now()
 
-    def _converse(self, invocation: Invocation, record: InvocationRecord) -> None:
-        response = self._client.converse(**converse_arguments(invocation))
-        record.ended_at = now()
-        _fill_response_metadata(record, response)
-        _fill_usage(record, response)
-        record.stop_reason = response.get("stopReason")
-        record.outcome = Outcome.OK
 
-    def _converse_stream(self, invocation: Invocation, record: InvocationRecord) -> None:
-        response = self._client.converse_stream(**converse_arguments(invocation))
-        _fill_response_metadata(record, response)
-        with contextlib.closing(response["stream"]) as stream:
-            complete = _read_converse_stream(stream, record)
-        record.ended_at = record.ended_at or now()
-        record.outcome = Outcome.OK if complete else Outcome.TRUNCATED
+def _refuse_half_a_body(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """The SDK takes a body that was cut off, and then is no JSON, for an empty answer."""
+    body, headers = response_dict["body"], response_dict["headers"]
+    announced = headers.get("content-length")
+    if isinstance(body, bytes) and announced is not None and len(body) < int(announced):
+        raise CallFailedError(
+            Failure.CONNECTION_CLOSED,
+            http_status=response_dict["status_code"],
+            request_id=headers.get("x-amzn-requestid"),
+        )
 
 
-def _read_converse_stream(stream: Iterator[dict[str, Any]], record: InvocationRecord) -> bool:
-    """Read all events; True if both closing events (`messageStop`, `metadata`) came.
+def _read_whole(
+    request: ApiRequest, response: Mapping[str, Any], record: InvocationRecord, transcript: Transcript | None
+) -> None:
+    body: Any = response
+    if request.api == "invoke_model":
+        raw = response["body"].read()
+        try:
+            body = json.loads(raw)
+        except ValueError as error:
+            raise CallFailedError(Failure.INVALID_RESPONSE) from error
+    record.ended_at = now()
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    request.read_whole(record, body if isinstance(body, dict) else {}, headers, transcript)
+    record.outcome = Outcome.OK
 
-    Each event is stamped before anything else is done with it.
-    """
-    content_times: list[float] = []
-    stopped = has_metadata = False
-    record.events = 0
+
+def _read_stream(response: Mapping[str, Any], reader: StreamReader, record: InvocationRecord) -> None:
+    """Read all events; each is stamped before anything else is done with it."""
+    stream = response["stream"] if "stream" in response else response["body"]
     try:
-        for event in stream:
-            arrived_at = now()
-            record.events += 1
-            if record.first_event_at is None:
-                record.first_event_at = arrived_at
-            if "contentBlockDelta" in event:
-                _note_delta(record, event["contentBlockDelta"]["delta"], arrived_at, content_times)
-            elif "messageStop" in event:
-                stopped = True
-                record.stop_reason = event["messageStop"].get("stopReason")
-            elif "metadata" in event:
-                has_metadata = True
-                _fill_usage(record, event["metadata"])
+        with contextlib.closing(stream):
+            for event in stream:
+                at = now()
+                for name, document in event.items():
+                    reader.event(name, document, at)
         record.ended_at = now()
     finally:
-        fill_gaps(record, content_times)
-    return stopped and has_metadata
+        reader.finish()
+    if not reader.is_complete:
+        raise CallFailedError(Failure.TRUNCATED_STREAM)
+    record.outcome = Outcome.OK
 
 
-def _note_delta(record: InvocationRecord, delta: dict[str, Any], arrived_at: float, content_times: list[float]) -> None:
-    """Stamp a content event: answer text, or reasoning, which is a first token but not a first answer."""
-    is_answer = bool(delta.get("text"))
-    if not is_answer and not delta.get("reasoningContent", {}).get("text"):
-        return
-    content_times.append(arrived_at)
-    if record.first_token_at is None:
-        record.first_token_at = arrived_at
-    if is_answer and record.first_answer_at is None:
-        record.first_answer_at = arrived_at
-    record.last_token_at = arrived_at
-
-
-def _fill_response_metadata(record: InvocationRecord, response: dict[str, Any]) -> None:
+def _fill_response_metadata(record: InvocationRecord, response: Mapping[str, Any]) -> None:
     metadata = response.get("ResponseMetadata", {})
     record.http_status = metadata.get("HTTPStatusCode") or record.http_status
     record.request_id = metadata.get("RequestId") or record.request_id
-
-
-def _fill_usage(record: InvocationRecord, answer: dict[str, Any]) -> None:
-    """Tokens, server latency and served tier: of the response body, or of the stream's `metadata` event."""
-    usage = answer.get("usage", {})
-    record.input_tokens = usage.get("inputTokens")
-    record.output_tokens = usage.get("outputTokens")
-    record.cache_read_tokens = usage.get("cacheReadInputTokens")
-    record.cache_write_tokens = usage.get("cacheWriteInputTokens")
-    record.server_latency_ms = answer.get("metrics", {}).get("latencyMs")
-    record.served_tier = answer.get("serviceTier", {}).get("type")
 
 
 def _fill_client_error(record: InvocationRecord, error: botocore.exceptions.ClientError) -> None:
@@ -175,8 +173,10 @@ def _fill_client_error(record: InvocationRecord, error: botocore.exceptions.Clie
     record.error_message = redact(message)
 
 
-def _fill_failure(record: InvocationRecord, outcome: Outcome, error: Exception) -> None:
-    record.ended_at = now()
-    record.outcome = outcome
-    record.error_code = type(error).__name__
-    record.error_message = redact(str(error))
+def _failure_of(error: Exception) -> Failure:
+    return next(failure for kinds, failure in _FAILURES if isinstance(error, kinds))
+
+
+def _detail(error: Exception) -> str:
+    """What the SDK adds to the failure's own words: nothing, where it only says the same with an address."""
+    return "" if isinstance(error, botocore.exceptions.BotoCoreError | urllib3.exceptions.HTTPError) else str(error)

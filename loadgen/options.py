@@ -79,6 +79,7 @@ OPTIONS = (
     Option("--seed", "SEED", 1, "seed of arrivals and messages"),
     Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
     Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
+    Option("--record-responses", "RECORD_RESPONSES", False, "write prompts and answers to files, to replay them"),
     Option("--cell", "CELL", "", "name of this cell in the results directory", in_web_ui=False),
     Option("--cell-dir", "CELL_DIR", "", "set by the process that leads the test", in_web_ui=False),
     Option("--run-id", "RUN_ID", "", "run this cell belongs to", in_web_ui=False),
@@ -137,6 +138,7 @@ class LoadOptions:
     seed: int
     results_dir: str
     include_failures: bool
+    record_responses: bool
     cell: str
     run_id: str
 
@@ -189,6 +191,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
         seed=reader.parsed("seed", int, 1),
         results_dir=reader.text("results_dir"),
         include_failures=bool(namespace.include_failures),
+        record_responses=bool(namespace.record_responses),
         cell=reader.text("cell"),
         run_id=reader.text("run_id"),
     )

@@ -2,6 +2,7 @@
 
 import gevent
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
@@ -16,9 +17,12 @@ from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
 from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
+from loadgen.response_recording import ResponseRecorder
 from scenarios.patterns import Arrival, arrivals, deal
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
+
+logger = logging.getLogger(__name__)
 
 
 class Sampler(Protocol):
@@ -56,6 +60,9 @@ class LoadSession:
         self._run_id = options.run_id or cell.path.parent.parent.name
         self._report = report
         self._recorder = Recorder(cell.requests(process), process)
+        self._responses = ResponseRecorder(cell.responses(process)) if options.record_responses else None
+        if self._responses is not None:
+            logger.warning("Prompts and answers are written to %s: they may be confidential", self._responses.path)
         self._client = BedrockClient(
             make_transport(options.transport, endpoint, pool_size=pool_size, read_timeout_s=options.call_timeout_s)
         )
@@ -82,10 +89,18 @@ class LoadSession:
         _describe(record, message)
         self.in_flight.enter()
         try:
-            self._client.invoke(self._invocation(message), record)
+            self._call(self._invocation(message), record)
         finally:
             self._finish(record)
         return record
+
+    def _call(self, invocation: Invocation, record: InvocationRecord) -> None:
+        """Make the call; keep its answer where answers are kept."""
+        responses = self._responses
+        transcript = None if responses is None else responses.transcript_for(invocation)
+        self._client.invoke(invocation, record, transcript)
+        if responses is not None and transcript is not None:
+            responses.keep(invocation, record, transcript)
 
     def _new_record(self, turn: Turn | None) -> InvocationRecord:
         seq = self._recorder.next_seq()
@@ -156,6 +171,8 @@ class LoadSession:
     def close(self) -> None:
         """The test is over and all users have ended."""
         self._recorder.close()
+        if self._responses is not None:
+            self._responses.close()
 
 
 def _schedule(options: LoadOptions, share: int, shares: int) -> Iterator[Arrival]:

@@ -220,6 +220,7 @@ RUN_ONLY = (
     ),
     Flag("--results-dir", _path, "where everything is written; default test_results/<time>-<scenario>", "DIR"),
     Flag("--include-failures", _switch, "count failed requests in latency statistics too", default=False),
+    Flag("--record-responses", _switch, "write prompts and answers to files, to replay them", default=False),
     Flag("--fail-on", _choice(FAIL_ON), "sla: exit 1 when an objective fails; never: exit 0", "WHAT", default="sla"),
     Flag("--force", _switch, "replace the results that are in --results-dir", default=False, in_listing=False),
     Flag("--dry-run", _switch, "print the plan and send nothing, like plan", default=False, in_listing=False),

@@ -15,13 +15,16 @@ PROJECT = Path(__file__).parent.parent
 LOCUSTFILES = PROJECT / "locustfiles"
 
 #: Credentials that sign requests to a loopback endpoint, where no real ones belong.
-PLACEHOLDER_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "loadtest", "AWS_SECRET_ACCESS_KEY": "loadtest"}
+PLACEHOLDER_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
 
 #: What would lead the SDK to real credentials, or requests away from loopback.
 _AWS_ENVIRONMENT = (
     "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy",
 )  # fmt: skip
+
+#: Options without a value. The command line cannot turn them off, so no variable may turn them on.
+_SWITCHES = ("include_failures", "record_responses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class RunIdentity:
     seed: int
     processes: int
     include_failures: bool
+    record_responses: bool
 
 
 def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
@@ -55,7 +59,7 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
         command += ["--processes", str(identity.processes)]
     options = _call_options(cell, identity) | _load_options(cell) | _run_options(cell, identity)
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
-    return command + (["--include-failures"] if identity.include_failures else [])
+    return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
 
 
 def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
@@ -101,9 +105,8 @@ def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
 
 def child_environment(environ: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
     """The environment of a Locust process: no LOCUST_ settings of the user's; on loopback no real credentials."""
-    kept = {
-        name: value for name, value in environ.items() if not name.startswith("LOCUST_") and name != "INCLUDE_FAILURES"
-    }
+    switches = {name.upper() for name in _SWITCHES}
+    kept = {name: value for name, value in environ.items() if not name.startswith("LOCUST_") and name not in switches}
     kept["PYTHONUNBUFFERED"] = "1"
     if not endpoint.is_loopback:
         return kept

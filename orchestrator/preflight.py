@@ -10,6 +10,7 @@ from typing import TypeVar
 from bedrock.catalog import default_catalog
 from bedrock.endpoint import EndpointError
 from emulator.config import ConfigError, parse_config
+from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand
 from scenarios.loading import Problem, ScenarioError
@@ -76,8 +77,9 @@ def _emulator_problems(settings: Settings) -> Iterator[Problem]:
     if settings.scenario.emulator is None:
         return
     try:
-        parse_config(settings.scenario.emulator)
-    except ConfigError as error:
+        config = parse_config(settings.scenario.emulator)
+        read_fixtures(config.responses, config.catalog)
+    except (ConfigError, FixtureError) as error:
         place = settings.source("emulator")
         yield from (Problem(place, f"emulator: {problem}") for problem in error.problems)
 

@@ -29,6 +29,7 @@ class RunOptions:
     region: str
     results_dir: Path | None
     include_failures: bool
+    record_responses: bool
     fail_on: str
     force: bool
     output_format: str
@@ -257,10 +258,15 @@ def _leaves(values: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, Any
 
 def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged) -> Scenario:
     """Relative paths of the scenario file start at its folder, those of flags where the command runs."""
-    if scenario.prompts_file is None:
-        return scenario
-    base = Path.cwd() if merged.is_overridden(("prompts_file",)) else Path(document.file).parent
-    return scenario.model_copy(update={"prompts_file": str((base / scenario.prompts_file).resolve())})
+    folder, update = Path(document.file).parent, dict[str, Any]()
+    if scenario.prompts_file is not None:
+        base = Path.cwd() if merged.is_overridden(("prompts_file",)) else folder
+        update["prompts_file"] = str((base / scenario.prompts_file).resolve())
+    responses = (scenario.emulator or {}).get("responses")
+    if isinstance(responses, list):  # the emulator's own check says what else is wrong with it
+        files = [str((folder / file).resolve()) if isinstance(file, str) and file else file for file in responses]
+        update["emulator"] = {**(scenario.emulator or {}), "responses": files}
+    return scenario.model_copy(update=update)
 
 
 def _shown(value: Any) -> str:

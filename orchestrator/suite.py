@@ -131,6 +131,7 @@ class _Suite:
             seed=settings.scenario.seed,
             processes=settings.scenario.processes,
             include_failures=settings.options.include_failures,
+            record_responses=settings.options.record_responses,
         )
 
 

@@ -61,6 +61,10 @@ def plan_text(preparation: Preparation) -> list[Any]:
     )
     if not settings.is_paid:
         lines.append("The target is an emulator: nothing is billed; costs are what AWS would charge.")
+    if settings.options.record_responses:
+        lines.append(
+            "Prompts and answers will be written to cells/<cell>/responses-<process>.jsonl: they may be confidential."
+        )
     return [*lines, *_limit_warnings(preparation)]
 
 

@@ -29,6 +29,10 @@ class CellDirectory:
         """The records that one process appends."""
         return self.path / f"requests-{process}.jsonl"
 
+    def responses(self, process: str) -> Path:
+        """Prompts and answers that one process kept, only where that was asked for."""
+        return self.path / f"responses-{process}.jsonl"
+
     def health(self, process: str) -> Path:
         """The generator's own condition, a line a second."""
         return self.path / f"health-{process}.jsonl"

@@ -13,7 +13,7 @@ def test_loopback_endpoints_get_no_real_credentials(url: str) -> None:
     endpoint = Endpoint("us-east-1", url)
 
     assert endpoint.is_loopback
-    assert endpoint.placeholder_credentials()["aws_access_key_id"] == "loadtest"
+    assert endpoint.placeholder_credentials()["aws_access_key_id"] == "emulator"
     check_credentials(endpoint)
 
 

@@ -51,7 +51,13 @@ def test_the_dimensions_of_the_contract_have_their_variables() -> None:
         "MAX_TOKENS",
         "RESULTS_DIR",
         "INCLUDE_FAILURES",
+        "RECORD_RESPONSES",
     } <= variables
+
+
+def test_prompts_and_answers_are_recorded_only_when_asked_for() -> None:
+    assert not read_options(parsed()).record_responses
+    assert read_options(parsed("--record-responses")).record_responses
 
 
 def test_a_rate_makes_it_an_open_loop_with_a_schedule() -> None:

@@ -32,6 +32,7 @@ def identity(folder: Path, **values) -> RunIdentity:
             "seed": 5,
             "processes": 1,
             "include_failures": False,
+            "record_responses": False,
         }
         | values
     )
@@ -57,6 +58,7 @@ def test_an_open_cell_starts_all_its_slots_at_once(tmp_path):
     assert options["--results-dir"] == str(tmp_path)
     assert (options["--cell"], options["--run-id"], options["--seed"]) == (cell.cell, "r1", "5")
     assert "--processes" not in command
+    assert not {"--include-failures", "--record-responses"} & set(command)
 
 
 def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
@@ -65,7 +67,7 @@ def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
         load={"users": 12, "spawn_rate": 4, "think_time": "1s-2s"},
         matrix={"region_prefixes": ["none"]},
     )
-    command = locust_command(cell, 12, identity(tmp_path, processes=2, include_failures=True))
+    command = locust_command(cell, 12, identity(tmp_path, processes=2, include_failures=True, record_responses=True))
     options = options_of(command)
 
     assert command[command.index("-f") + 1].endswith("locustfiles/single_prompt.py")
@@ -73,7 +75,7 @@ def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
     assert (options["--rate"], options["--think-time"], options["--region-prefix"]) == ("", "1s-2s", "none")
     assert options["--model-id"] == "amazon.nova-pro-v1:0"
     assert command[command.index("--processes") + 1] == "2"
-    assert "--include-failures" in command
+    assert command[-2:] == ["--include-failures", "--record-responses"]
 
 
 @pytest.mark.parametrize(
@@ -110,17 +112,18 @@ def test_no_real_credential_and_no_proxy_reaches_a_loopback_endpoint():
     environment = child_environment(given, Endpoint("us-east-1", "http://127.0.0.1:8700"))
 
     assert "real" not in " ".join(environment.values()).lower()
-    assert environment["AWS_ACCESS_KEY_ID"] == "loadtest"
+    assert environment["AWS_ACCESS_KEY_ID"] == "emulator"
     assert "AWS_PROFILE" not in environment
     assert "HTTPS_PROXY" not in environment
     assert environment["PATH"] == "/bin"
 
 
 def test_aws_gets_the_credentials_of_the_user_and_nobody_gets_locust_settings():
-    given = {"AWS_PROFILE": "production", "LOCUST_RUN_TIME": "5m", "INCLUDE_FAILURES": "true"}
+    switches = {"INCLUDE_FAILURES": "true", "RECORD_RESPONSES": "true"}
+    given = {"AWS_PROFILE": "production", "LOCUST_RUN_TIME": "5m"} | switches
     environment = child_environment(given, Endpoint("us-east-1"))
 
     assert environment["AWS_PROFILE"] == "production"
     assert "LOCUST_RUN_TIME" not in environment
-    assert "INCLUDE_FAILURES" not in environment
+    assert not switches.keys() & environment.keys()
     assert "AWS_ACCESS_KEY_ID" not in environment

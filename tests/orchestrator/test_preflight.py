@@ -34,6 +34,20 @@ def test_a_good_scenario_is_planned():
     assert len(preparation.plan.cells[0].models) == 2, "both routes of the mix"
 
 
+def test_files_of_given_answers_are_beside_the_scenario_and_read_before_anything_starts(tmp_path):
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(SMOKE.read_text(encoding="utf-8") + "\nemulator: {responses: [a.yaml]}\n", encoding="utf-8")
+    assert any("emulator: cannot read" in problem for problem in problems_of({}, scenario))
+
+    (tmp_path / "a.yaml").write_text("- {prompt: x, txt: y}\n", encoding="utf-8")
+    assert f"emulator: {tmp_path}/a.yaml:1: txt: unknown key" in "\n".join(problems_of({}, scenario))
+
+    (tmp_path / "a.yaml").write_text("- {prompt: x, text: y}\n", encoding="utf-8")
+    settings = prepared({}, scenario).settings
+    assert settings.scenario.emulator == {"responses": [str(tmp_path / "a.yaml")]}
+    assert str(tmp_path / "a.yaml") in settings.effective_yaml()
+
+
 def test_every_process_has_at_least_one_slot(tmp_path):
     preparation = prepared({"processes": "40", "rates": "0.1/s"})
 

@@ -46,6 +46,11 @@ def test_the_plan_warns_of_limits_that_it_will_reach():
     assert "The limit of $0.0001 will end this suite early." in text
 
 
+def test_the_plan_says_when_prompts_and_answers_will_be_written():
+    assert "Prompts and answers will be written" not in text_of(plan_text(plan_of("smoke")))
+    assert "Prompts and answers will be written" in text_of(plan_text(plan_of("smoke", record_responses=True)))
+
+
 def test_settings_are_shown_with_their_source():
     text = text_of([settings_table(plan_of("smoke", seed="3").settings)])
 
