@@ -1,0 +1,1 @@
+"""Ceilings, measured: how much load the project's parts carry on one core, and what stops them."""
