@@ -27,7 +27,7 @@ OPERATIONS = {
     "invoke_model": "invoke",
     "invoke_model_stream": "invoke-with-response-stream",
 }
-APIS = ("converse_stream", "converse")
+APIS = ("converse_stream", "converse", "invoke_model_stream", "invoke_model")
 
 _JSON = "application/json"
 

@@ -116,8 +116,8 @@ class Flag:
 
 SCENARIO_FLAGS = (
     Flag("--target", _text, "emulator (costs nothing) or aws", "NAME", ("target",)),
-    Flag("--transport", _text, "how calls are made", "NAME", ("transport",)),
-    Flag("--api", _text, "Bedrock operation", "NAME", ("api",)),
+    Flag("--transport", _text, "how calls are made: wire or boto3", "NAME", ("transport",)),
+    Flag("--api", _text, "converse_stream, converse, invoke_model_stream or invoke_model", "NAME", ("api",)),
     Flag(
         "--model-id",
         _items,

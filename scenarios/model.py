@@ -292,7 +292,7 @@ class Scenario(Section):
         "emulator", description="emulator costs nothing; aws sends paid requests and needs a budget."
     )
     api: Api = Field("converse_stream", description="Bedrock operation.")
-    transport: Transport = Field("boto3", description="How calls are made.")
+    transport: Transport = Field("wire", description="How calls are made.")
     traffic: Traffic | None = Field(
         None,
         description="mangaassist: the production mix over a routing; single_prompt: one size to one model. "

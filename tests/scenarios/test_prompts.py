@@ -146,7 +146,7 @@ def test_the_emulator_has_answers_for_every_query_type_in_both_languages():
     path = DEFAULT_FILE.parent / "emulator" / "data" / "responses.yaml"
     responses = yaml.safe_load(path.read_text(encoding="utf-8"))["responses"]
 
-    assert set(responses) == {*QUERY_TYPES, "general"}
+    assert set(responses) == {*QUERY_TYPES, "general", "reasoning"}
     for by_language in responses.values():
         assert set(by_language) == {"en", "ja"}
         for language, sentences in by_language.items():
