@@ -4,16 +4,16 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS, Catalog, profile_id, split_model_id
+from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS, Catalog
 from emulator import faults
 from emulator.config_sections import Count, NotNegative, Positive, Section, suggestion
 from emulator.errors import ServiceError
 from emulator.faults import ALL_OPERATIONS, Action, CutAt, FramePart, Match, Rule
+from emulator.model_names import known_model_name
 from emulator.modelled_errors import IN_STREAM, MODELLED, STREAMED_OPERATIONS, UNMODELLED, operations_with
 from emulator.operations import Operation
 
@@ -29,7 +29,6 @@ _OTHER_MESSAGE = "This error was injected by a fault rule of the emulator."
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _CODE = r"^[A-Za-z][A-Za-z0-9_]*$"
-_PATTERN_CHARACTERS = re.compile(r"[*?\[]")
 
 NotNegativeCount = Annotated[int, Field(ge=0, strict=True)]
 Wait = Annotated[float, Field(gt=0, le=MAX_WAIT_S, strict=True)]
@@ -58,7 +57,7 @@ class MatchSection(Section):
     @classmethod
     def _models_exist(cls, names: list[str], info: ValidationInfo) -> list[str]:
         catalog: Catalog = (info.context or {})["catalog"]
-        return [_known_model(name, catalog) for name in names]
+        return [known_model_name(name, catalog) for name in names]
 
     @field_validator("operation")
     @classmethod
@@ -379,19 +378,6 @@ def _all_known(names: list[str], known: Sequence[str], what: str) -> list[str]:
         if name not in known:
             raise ValueError(unknown(name, known, what))
     return names
-
-
-def _known_model(name: str, catalog: Catalog) -> str:
-    """The model's id as rules match it: base id, profile id, or a pattern that fits one of the catalogue."""
-    if _PATTERN_CHARACTERS.search(name):
-        ids = (profile_id(base, prefix) for base in catalog.models for prefix in (None, *PROFILE_PREFIXES))
-        if not any(fnmatchcase(model_id, name) for model_id in ids):
-            raise ValueError(f"no model's id fits the pattern {name!r}")
-        return name
-    if catalog.find(name) is None:
-        raise ValueError(unknown(name, list(catalog.models), "model"))
-    parts = split_model_id(name)
-    return profile_id(parts.base, parts.prefix)
 
 
 def _message(code: str, given: str | None) -> str:

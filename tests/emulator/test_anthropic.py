@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,25 +12,12 @@ from emulator.answer import Ending, ServedAs, StopReason, Usage
 from emulator.families.anthropic import AnthropicDialect
 from emulator.frames import Padding
 from emulator.model_request import Asked, ModelRequest
-from emulator.process import EmulatorProcess
 from tests.support.families import ANTHROPIC, METRICS, documents, invoke, stream
-from tests.support.sdk import FAST, client
 
 HAIKU = ANTHROPIC.model_id
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 THINKING = {"type": "enabled", "budget_tokens": 1024}
 DIALECT = AnthropicDialect(Padding(random.Random(1)))
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bedrock(emulator: EmulatorProcess) -> Any:
-    return client(emulator)
 
 
 def body(content: Any = "Where is my order?", max_tokens: int = 2000, **extra: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from bedrock.eventstream import FrameDecoder
 from emulator.process import EmulatorProcess
 from tests.support.raw_http import read_chunks, read_head
-from tests.support.sdk import FAST, NOVA
+from tests.support.sdk import NOVA
 
 BODY = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}).encode()
 LONG_ANSWER = {
@@ -22,12 +22,6 @@ LONG_ANSWER = {
     }
 }
 NEVER_ANSWERS = {"default": {"latency": {"ttft_ms": 600_000}}}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,17 +12,6 @@ from tests.support.sdk import FAST, client
 
 PROMPT = "Where is my order? 注文はどこですか。"
 CONVERSE = {"messages": [{"role": "user", "content": [{"text": PROMPT}]}], "system": [{"text": "Be brief."}]}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bedrock(emulator: EmulatorProcess) -> Any:
-    return client(emulator)
 
 
 def native(body: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,17 +35,6 @@ PAIRS = {
 }
 texts = st.sampled_from([text for pairs in PAIRS.values() for pair in pairs for text in pair]) | st.text(min_size=1)
 lengths = st.sampled_from(DIMENSIONS)
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bedrock(emulator: EmulatorProcess) -> Any:
-    return client(emulator)
 
 
 def cosine(one: list[float], other: list[float]) -> float:

@@ -14,7 +14,7 @@ from bedrock.eventstream import FrameDecoder
 from bedrock.tokens import estimate_tokens
 from emulator.process import EmulatorProcess
 from tests.support.families import ANTHROPIC, FAMILIES, METRICS, MISTRAL, NOVA, TITAN, Family, invoke, post, stream
-from tests.support.sdk import FAST, client
+from tests.support.sdk import client
 
 PROMPT = "Where is my order? 注文はどこですか。"
 INSTANT = {
@@ -26,17 +26,6 @@ INSTANT = {
 
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=str)
 both_operations = pytest.mark.parametrize("ask", [invoke, stream])
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bedrock(emulator: EmulatorProcess) -> Any:
-    return client(emulator)
 
 
 @pytest.fixture(scope="module")

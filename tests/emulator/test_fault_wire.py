@@ -22,22 +22,11 @@ BODY = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]})
 StartEmulator = Callable[..., EmulatorProcess]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as emulator:
-        yield emulator
-
-
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> EmulatorProcess:
     """The same one for all tests, its rules removed."""
     admin(running, "DELETE", "/_emulator/faults")
     return running
-
-
-@pytest.fixture(scope="module")
-def bedrock(running: EmulatorProcess) -> Any:
-    return client(running)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Faults in the middle of answers: what an unmodified SDK raises, and what the truth log says."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -15,7 +15,7 @@ from bedrock.outcome import canonical_code
 from emulator.modelled_errors import IN_STREAM
 from emulator.process import EmulatorProcess
 from tests.support.faults import add_faults, admin, hits, last_entry
-from tests.support.sdk import FAST, NOVA, ask, client
+from tests.support.sdk import NOVA, ask
 
 BODY = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}).encode()
 NATIVE_BODY = json.dumps({"schemaVersion": "messages-v1", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]})
@@ -26,22 +26,11 @@ TRUNCATING = [("cut", {"at": "frame_border"}), ("missing_metadata", {})]
 StartEmulator = Callable[..., EmulatorProcess]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as emulator:
-        yield emulator
-
-
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> EmulatorProcess:
     """The same one for all tests, its rules removed."""
     admin(running, "DELETE", "/_emulator/faults")
     return running
-
-
-@pytest.fixture(scope="module")
-def bedrock(running: EmulatorProcess) -> Any:
-    return client(running)
 
 
 def impatient(emulator: EmulatorProcess, read_timeout_s: float = 0.3) -> Any:

@@ -26,6 +26,15 @@ def test_answer(bedrock_environment):
     assert answer["usage"]["outputTokens"] == 40
 """
 
+#: Prints the distributions of everything that the command and the plugin load.
+LIST_LOADED = """
+import sys
+from importlib.metadata import packages_distributions
+import emulator.cli, emulator.pytest_plugin
+owners = packages_distributions()
+print(*sorted({owner.lower() for name in set(sys.modules) & set(owners) for owner in owners[name]}))
+"""
+
 
 def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command in a folder, with nothing of the checkout in reach."""
@@ -87,10 +96,13 @@ def test_pytest_finds_the_fixtures_without_being_told(installed: Path, tmp_path:
     assert "1 passed" in found_and_named.stdout, found_and_named.stdout
 
 
-def test_a_project_that_installs_it_gets_no_load_generator() -> None:
+def test_the_emulator_needs_nothing_of_this_project_that_it_does_not_declare(installed: Path, tmp_path: Path) -> None:
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {requirement.partition(">")[0] for requirement in project["dependencies"]}
-    pinned = (PROJECT_ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    declared = {requirement.partition(">")[0] for requirement in project["dependencies"]}
+    lines = (PROJECT_ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0] for line in lines if "==" in line}
+    loaded = run(tmp_path, sys.executable, "-P", "-c", LIST_LOADED, PYTHONPATH=str(installed)).stdout.split()
 
-    assert wanted == {"cryptography", "httptools", "pydantic", "pyyaml", "uvloop"}
-    assert wanted <= {line.partition("==")[0] for line in pinned}
+    assert {"bedrock-loadtest", "uvloop", "httptools", "pydantic", "pyyaml"} <= set(loaded)
+    assert set(loaded) & (pinned - declared) == set()
+    assert declared <= pinned

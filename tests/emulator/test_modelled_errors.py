@@ -1,6 +1,5 @@
 """Every error of the service's model, asked for by a fault rule, as an unmodified SDK raises it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import botocore.exceptions
@@ -12,7 +11,7 @@ from emulator.modelled_errors import IN_STREAM, MODELLED, operations_with
 from emulator.operations import Operation
 from emulator.process import EmulatorProcess
 from tests.support.faults import add_faults, admin
-from tests.support.sdk import FAST, NOVA, ask, client
+from tests.support.sdk import NOVA, ask, client
 
 OPERATIONS = ["converse", "converse_stream"]
 WORDINGS = [(code, name) for code, known in MODELLED.items() for name in known.wordings]
@@ -20,21 +19,11 @@ WORDINGS = [(code, name) for code, known in MODELLED.items() for name in known.w
 NOT_OF_THE_RUNTIME = {"ConflictException"}
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as emulator:
-        yield emulator
-
-
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> EmulatorProcess:
+    """The same one for all tests, its rules removed."""
     admin(running, "DELETE", "/_emulator/faults")
     return running
-
-
-@pytest.fixture(scope="module")
-def bedrock(running: EmulatorProcess) -> Any:
-    return client(running)
 
 
 def service_model() -> Any:

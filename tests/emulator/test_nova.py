@@ -1,7 +1,6 @@
 """Nova's bodies over InvokeModel: what is read, how answers and streams are written."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,25 +10,12 @@ from bedrock.tokens import estimate_tokens
 from emulator.families.nova import NovaDialect
 from emulator.frames import Padding
 from emulator.model_request import Asked, ModelRequest
-from emulator.process import EmulatorProcess
 from tests.support.families import METRICS, NOVA, invoke, stream
-from tests.support.sdk import FAST, client
 
 NOVA_2 = "amazon.nova-2-lite-v1:0"
 REASONING = {"type": "enabled", "maxReasoningEffort": "low"}
 DIALECT = NovaDialect(Padding(random.Random(1)))
 CACHED = {"cacheReadInputTokenCount": 0, "cacheWriteInputTokenCount": 0}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bedrock(emulator: EmulatorProcess) -> Any:
-    return client(emulator)
 
 
 def body(content: Any = None, **extra: Any) -> dict[str, Any]:

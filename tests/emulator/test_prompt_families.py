@@ -1,7 +1,6 @@
 """Llama, Mistral and Titan over InvokeModel: prompts in chat templates, answers, streams."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,23 +13,10 @@ from emulator.answer import Ending, ServedAs, StopReason, Usage, WholeReply
 from emulator.dialects import Dialects
 from emulator.model_request import Asked, ModelRequest
 from emulator.operations import Operation
-from emulator.process import EmulatorProcess
 from tests.support.families import LLAMA, METRICS, MISTRAL, MISTRAL_CHAT, TITAN, documents, invoke, stream
-from tests.support.sdk import FAST, client
 
 DIALECTS = Dialects(random.Random(1))
 QUESTION = "Where is my order?"
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bedrock(emulator: EmulatorProcess) -> Any:
-    return client(emulator)
 
 
 def read(model_id: str, body: dict[str, Any]) -> ModelRequest:

@@ -11,16 +11,10 @@ from botocore.eventstream import EventStreamBuffer
 
 from emulator.process import EmulatorProcess
 from tests.support.raw_http import read_chunks, read_head
-from tests.support.sdk import FAST, NOVA
+from tests.support.sdk import NOVA
 
 BODY = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(FAST, seed=1) as running:
-        yield running
 
 
 @contextmanager
