@@ -54,4 +54,6 @@ def _checked(url: str) -> SplitResult:
         valid = False
     if not valid:
         raise EndpointError(f"{url!r} is not an endpoint URL: write it like http://127.0.0.1:8700")
+    if parts.username is not None or parts.password is not None:
+        raise EndpointError("the endpoint URL must not hold a user name or a password: it is written to many files")
     return parts

@@ -26,7 +26,7 @@ def describe_machine() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cores": len(usable_cores()),
         "python": platform.python_version(),
-        "uvloop": _version_of("uvloop"),
+        "uvloop": version_of("uvloop"),
     }
 
 
@@ -39,7 +39,8 @@ def _cpu_model() -> str:
     return next(names, platform.machine())
 
 
-def _version_of(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Version of an installed package; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

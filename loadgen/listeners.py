@@ -5,6 +5,7 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from typing import Any
 
+from loadgen import interrupts
 from loadgen.director import Director
 from loadgen.options import add_options
 from loadgen.participant import Participant
@@ -24,6 +25,8 @@ def _on_init(environment: Any, runner: Any, **_kwargs: Any) -> None:
     """Give this process its part: leading (local, master), running users (local, worker), or both."""
     if environment.parsed_options is None:  # Locust used as a library: nothing to read options from
         return
+    if runner is not None:  # under a debugger (run_single_user) Ctrl-C stays the debugger's
+        environment.bedrock_interrupts = interrupts.take_over()
     participant = None if isinstance(runner, MasterRunner) else Participant(environment)
     setattr(environment, PARTICIPANT_ATTRIBUTE, participant)
     if isinstance(runner, WorkerRunner) and participant is not None:

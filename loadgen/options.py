@@ -27,7 +27,8 @@ from scenarios.units import (
 DEFAULT_PROMPTS_FILE = str(Path(__file__).parent.parent / "prompts.json")
 DEFAULT_ENDPOINT_URL = "http://127.0.0.1:8700"
 PROMPT_SIZES = ("small", "medium", "large", "mixed")
-TARGETS = ("emulator", "aws")
+AWS = "aws"
+TARGETS = ("emulator", AWS)
 NO_PREFIX = "none"
 
 T = TypeVar("T")

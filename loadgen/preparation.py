@@ -9,7 +9,7 @@ from typing import Any
 from bedrock.catalog import UnknownModelError
 from bedrock.credentials import check_credentials
 from bedrock.endpoint import Endpoint, EndpointError
-from loadgen.options import DEFAULT_ENDPOINT_URL, LoadOptions, OptionsError, read_options
+from loadgen.options import AWS, DEFAULT_ENDPOINT_URL, LoadOptions, OptionsError, read_options
 from loadgen.session import Sampler
 from scenarios.prompts import PromptFileError
 from scenarios.traffic import TrafficError
@@ -34,7 +34,7 @@ def resolve_endpoint(options: LoadOptions, host: str | None) -> Endpoint:
     AWS only where `--target aws` says so; otherwise `--endpoint-url`, Locust's host, the SDK's own variable,
     or the emulator's default address, in this order.
     """
-    if options.target == "aws":
+    if options.target == AWS:
         return Endpoint(options.region, options.endpoint_url or None)
     url = options.endpoint_url or host or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT_URL
     return Endpoint(options.region, url)

@@ -138,8 +138,10 @@ class LoadSession:
             record.intended_at = record.started_at
         if record.phase is None and record.intended_at is not None:
             record.phase = self.phases.name_at(record.intended_at)
-        self._recorder.write(record)
-        self.in_flight.leave()
+        try:
+            self._recorder.write(record)
+        finally:
+            self.in_flight.leave()
         self._report(record)
 
     def record_dropped(self, turn: Turn) -> None:

@@ -4,34 +4,67 @@ Locust checks neither types nor choices of custom parameters in the form (locust
 would start a test that ends at once, with the reason in a log that nobody looks at.
 """
 
+import ipaddress
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Response, jsonify, request
 
-from loadgen.options import OPTIONS, OptionsError
+from loadgen.options import AWS, OPTIONS, OptionsError
 from loadgen.preparation import check_endpoint, prepare
 
 
 def install(environment: Any) -> None:
-    """Answer the form's POST with the problems, all at once and in the form, instead of starting the test."""
+    """Let only the page itself give orders, and answer a form with problems by naming them all, without a start."""
+    environment.web_ui.app.before_request(_refuse_strangers)
     environment.web_ui.app.before_request(_guard(environment))
+
+
+def _refuse_strangers() -> tuple[Response, int] | None:
+    """A page of another site, open in the same browser, must not start a test that may cost money.
+
+    Browsers name the page a POST comes from in `Origin`; one that is not the page's own address is refused, and so is
+    an address that is a name of somebody else's for this machine (DNS rebinding), where it listens on loopback.
+    """
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return None
+    origin = request.headers.get("Origin") or request.headers.get("Referer")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return jsonify({"success": False, "message": f"A page of {urlsplit(origin).netloc} may not do this."}), 403
+    if is_loopback(request.remote_addr or "") and not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        return jsonify({"success": False, "message": f"{request.host} is not an address of this machine."}), 403
+    return None
 
 
 def _guard(environment: Any) -> Callable[[], Response | None]:
     def check() -> Response | None:
         if request.method != "POST" or not request.path.endswith("/swarm"):
             return None
+        if request.form.get("target") == AWS and environment.parsed_options.target != AWS:
+            return _problems(["target: start Locust with --target aws to allow calls that cost money"])
         try:
             host = request.form.get("host") or environment.host
             preparation = prepare(with_form(environment.parsed_options, request.form), host, environment.user_classes)
             check_endpoint(preparation.endpoint)
         except OptionsError as error:
-            return jsonify({"success": False, "message": " · ".join(error.problems), "host": environment.host})
+            return _problems(error.problems)
         return None
 
     return check
+
+
+def _problems(problems: Sequence[str]) -> Response:
+    return jsonify({"success": False, "message": "; ".join(problems), "host": request.form.get("host")})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def with_form(parsed_options: Namespace, form: Mapping[str, str]) -> Namespace:

@@ -72,6 +72,7 @@ class CellRunner:
             folder=PROJECT,
             console=console,
         )
+        began_s = self.clock()
         try:
             end = Supervisor(self.signals, look, self.clock).watch(tree, _patience(cell))
         except BaseException:
@@ -81,7 +82,7 @@ class CellRunner:
         self._spent = _plus(spent_before, watch, in_flight=0)
         # What Locust refuses it says on its console; what went wrong later is in its log.
         logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
-        return judge(end, last_lines(logs))
+        return judge(end, last_lines(logs), lasted_s=self.clock() - began_s, planned_s=_planned_s(cell))
 
     def _snapshot(self, cell: Cell, number: int, watch: CellWatch) -> Snapshot:
         at, tally = now(), watch.tally
@@ -114,22 +115,31 @@ def _plus(before: Spending, watch: CellWatch, in_flight: int | None = None) -> S
     )
 
 
+def _planned_s(cell: Cell) -> float:
+    return cell.ramp_s + cell.warmup_s + cell.duration_s
+
+
 def _patience(cell: Cell) -> Patience:
-    planned_s = cell.ramp_s + cell.warmup_s + cell.duration_s + CELL_OVERHEAD_S
     return Patience(
-        until_end_s=math.ceil(planned_s + cell.drain_timeout_s + OVERTIME_S),
+        until_end_s=math.ceil(_planned_s(cell) + CELL_OVERHEAD_S + cell.drain_timeout_s + OVERTIME_S),
         for_stop_s=cell.drain_timeout_s + STOP_GRACE_S,
     )
 
 
-def judge(end: End, log: str) -> CellEnd:
-    """What a cell's end means. `log` is the end of its logs."""
+def judge(end: End, log: str, *, lasted_s: float, planned_s: float) -> CellEnd:
+    """What a cell's end means. `log` is the end of its logs.
+
+    Locust ends in order, with exit code 0, also when a signal or its configuration ends it early: then the cell has not
+    measured what it was to measure.
+    """
     if end.stopped_by is not None:
         why = f"stopped by {end.stopped_by}" + (f"; {end.killed}" if end.killed else "")
         return CellEnd("interrupted", why, end.stopped_by)
     if end.killed is not None:
         stopped_by = StopReason.INTERRUPT if "signal" in end.killed else None
         return CellEnd("failed", end.killed, stopped_by, log)
+    if end.exit_code == 0 and lasted_s < planned_s:
+        return CellEnd("failed", f"Locust ended after {lasted_s:.0f} of {planned_s:.0f} s, unasked", None, log)
     if end.exit_code == 0:
         return CellEnd("finished", None, None)
     said = log.splitlines()[-1] if log else "its log is empty"

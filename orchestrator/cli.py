@@ -232,6 +232,7 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         check_surroundings(preparation.settings)
         if preparation.settings.options.results_dir is not None:
             check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
+    _refuse_shared_directories(prepared)
     for preparation in prepared:
         with _reader_may_leave(sys.stderr):
             print_all(sys.stderr, plan_text(preparation))
@@ -250,7 +251,16 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         documents = [_result_document(result) for result in results]
         with _reader_may_leave(sys.stdout):
             _print_json(documents[0] if len(prepared) == 1 else {"schema_version": 1, "runs": documents})
-    return worst([result.exit_code for result in results])
+    left_over = [ExitCode.INTERRUPTED] if len(results) < len(prepared) else []
+    return worst([*(result.exit_code for result in results), *left_over])
+
+
+def _refuse_shared_directories(prepared: Sequence[Preparation]) -> None:
+    """RunDirectoryError where two suites of one command would write into the same directory."""
+    given = [preparation.settings.options.results_dir for preparation in prepared]
+    for path in given:
+        if path is not None and given.count(path) > 1:
+            raise RunDirectoryError(f"two scenarios of the same name would both write {path}: run them one at a time")
 
 
 def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -> "SuiteResult":

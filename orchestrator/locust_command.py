@@ -26,6 +26,9 @@ _AWS_ENVIRONMENT = (
 #: Options without a value. The command line cannot turn them off, so no variable may turn them on.
 _SWITCHES = ("include_failures", "record_responses")
 
+#: Longest silence of a connection; scenarios have no setting for it.
+CALL_TIMEOUT = "5m"
+
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
@@ -91,6 +94,9 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
         "--think-time": format_range_s(cell.think_time_s),
         "--max-lag": format_seconds(cell.max_lag_s),
         "--drain-timeout": format_seconds(cell.drain_timeout_s),
+        "--call-timeout": CALL_TIMEOUT,
+        # The cell ends by itself long before: what a locust.conf of the user's says must not end it earlier.
+        "--run-time": format_seconds(cell.ramp_s + cell.warmup_s + cell.duration_s + 86_400.0),
     }
 
 

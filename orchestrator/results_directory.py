@@ -1,14 +1,21 @@
 """Where results go: a directory of one's own, never on top of other results unless asked to."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 from orchestrator.identity import time_stamp
 from scenarios.run_directory import RunDirectory, RunDirectoryError
 
 DEFAULT_PARENT = Path("test_results")
 LATEST = "latest"
+
+#: Locked for as long as a run goes on, so that no other one takes its directory, with `--force` or without.
+LOCK = ".lock"
+#: The locks that this process holds; the system frees them when it ends, however that happens.
+_held: list[IO[bytes]] = []
 
 #: What a run writes, and `--force` therefore may delete.
 _FOLDERS = ("cells", "charts", "emulator")
@@ -47,24 +54,52 @@ def _check_usable(given: Path, *, force: bool) -> None:
         raise RunDirectoryError(f"{given} cannot be written: no permission in {parent}")
 
 
-def open_directory(given: Path | None, scenario: str, started_at: float) -> RunDirectory:
-    """The directory of a new run, created and without older results; `given` is used exactly as it is.
+def open_directory(given: Path | None, scenario: str, started_at: float, *, force: bool) -> RunDirectory:
+    """The directory of a new run, created, locked and without older results; `given` is used exactly as it is.
 
-    RunDirectoryError where it cannot be created, or where another run has just taken it.
+    RunDirectoryError where it cannot be created, where another run is using it, or where it holds results and `force`
+    is not given: whatever was checked before, nothing is deleted unasked.
     """
-    if given is not None:
-        try:
+    if given is None:
+        path = _default_directory(scenario, started_at)
+        _lock(path)
+        return RunDirectory(path)
+    try:
+        given.mkdir(parents=True, exist_ok=True)
+        _lock(given)
+        if force:
             _clear(given)
-            given.mkdir(parents=True, exist_ok=True)
-            RunDirectory(given).run_json.open("x").close()
-        except FileExistsError:
-            raise RunDirectoryError(f"{given} has just been taken by another run") from None
-        except OSError as error:
-            raise RunDirectoryError(f"{given} cannot be written: {error.strerror or error}") from error
-        return RunDirectory(given)
-    path = _unused(DEFAULT_PARENT / f"{time_stamp(started_at)}-{scenario}")
-    _point_latest_at(path)
-    return RunDirectory(path)
+        RunDirectory(given).run_json.open("x").close()
+    except FileExistsError:
+        raise RunDirectoryError(
+            f"{given} already holds results: choose another directory, or replace them with --force"
+        ) from None
+    except OSError as error:
+        raise RunDirectoryError(f"{given} cannot be written: {error.strerror or error}") from error
+    return RunDirectory(given)
+
+
+def _lock(path: Path) -> None:
+    """Hold the directory for this process; RunDirectoryError where another run holds it."""
+    lock = (path / LOCK).open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise RunDirectoryError(f"{path} is in use by a run that is still going on") from None
+    _held.append(lock)
+
+
+def _default_directory(scenario: str, started_at: float) -> Path:
+    try:
+        path = _unused(DEFAULT_PARENT / f"{time_stamp(started_at)}-{scenario}")
+        _point_latest_at(path)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"no directory for the results can be made in {DEFAULT_PARENT}: {error.strerror or error}; "
+            "choose one with --results-dir"
+        ) from error
+    return path
 
 
 def _unused(path: Path) -> Path:
@@ -89,7 +124,16 @@ def _point_latest_at(path: Path) -> None:
 
 
 def _is_of_a_run(directory: Path) -> bool:
-    """Whether a run wrote this directory: only then may anything in it be deleted."""
+    """Whether a run wrote this directory: only then may anything in it be deleted.
+
+    An empty `run.json` is that of a run which was killed before it wrote anything else.
+    """
+    run_json = RunDirectory(directory).run_json
+    try:
+        if run_json.stat().st_size == 0:
+            return True
+    except OSError:
+        return False
     try:
         return bool(RunDirectory(directory).read_run().get("run_id"))
     except RunDirectoryError:

@@ -41,7 +41,8 @@ class SuiteResult:
 def run_suite(preparation: Preparation, start: RunStart, progress: Progress, signals: Signals) -> SuiteResult:
     """Run all cells and write everything; also after an interruption, a limit, or a bug in here."""
     settings = preparation.settings
-    directory = open_directory(settings.options.results_dir, settings.scenario.name, start.started_at)
+    options = settings.options
+    directory = open_directory(options.results_dir, settings.scenario.name, start.started_at, force=options.force)
     write_text(directory.effective_yaml, settings.effective_yaml())
     document = RunDocument(directory, settings, preparation.cells, start)
     suite = _Suite(preparation, directory, document, start.run_id, progress, signals)

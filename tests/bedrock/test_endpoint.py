@@ -52,3 +52,21 @@ def test_a_listening_endpoint_is_reachable_and_a_closed_one_is_not() -> None:
 def test_what_is_no_url_is_said_so(url: str) -> None:
     with pytest.raises(EndpointError, match="write it like"):
         Endpoint("us-east-1", url).check_reachable()
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(EndpointError, match="user name or a password") as refused:
+        Endpoint("us-east-1", "http://bob:hunter2@127.0.0.1:8700").check_reachable()
+
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"])
+def test_calls_for_aws_are_not_diverted_by_the_environment(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:8700")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    with pytest.raises(EndpointError, match=variable):
+        check_credentials(Endpoint("us-east-1"))
+    check_credentials(Endpoint("us-east-1", "http://127.0.0.1:8700"))

@@ -123,6 +123,44 @@ def test_however_a_test_ends_calls_in_flight_finish_and_are_recorded(
     assert locust.load()["aborted"] == 0
 
 
+INTERRUPTIBLE = """
+import gevent
+from locust import constant, task
+from bedrock.clock import now
+from loadgen.users import SinglePromptUser
+
+class Busy(SinglePromptUser):
+    def wait_time(self):
+        return 0.0
+
+    @task
+    def compute(self):
+        # Nearly all of the process's time is spent here, so this is where a signal finds it.
+        try:
+            until = now() + 0.05
+            while now() < until:
+                pass
+            open({started!r}, "a").close()
+        except BaseException as error:
+            open({interrupted!r}, "w").write(repr(error))
+            raise
+        gevent.sleep(0.0005)
+"""
+
+
+def test_ctrl_c_ends_the_test_and_never_the_code_that_it_finds_running(start_emulator: Any, tmp_path: Path) -> None:
+    emulator = start_emulator(config=FAST)
+    started, interrupted, locustfile = tmp_path / "started", tmp_path / "interrupted", tmp_path / "busy.py"
+    locustfile.write_text(INTERRUPTIBLE.format(started=str(started), interrupted=str(interrupted)))
+    locust = LocustProcess(str(locustfile), emulator.url, tmp_path / "results", *NOVA, "-u", "1")
+    locust.wait_until(started.exists)
+    locust.process.send_signal(signal.SIGINT)
+    output = locust.finish()
+
+    assert locust.process.returncode == 0, output
+    assert not interrupted.exists(), interrupted.read_text()
+
+
 def test_calls_that_outlast_the_drain_are_aborted_and_never_successes(tmp_path: Path) -> None:
     with serving(b"HTTP/1.1 200 OK\r\n", hold=True) as url:
         locust = LocustProcess("single_prompt", url, tmp_path, *BUSY, "--drain-timeout", "0.3s")

@@ -1,6 +1,13 @@
 """The record file."""
 
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from bedrock.invocation import InvocationRecord
 from loadgen.recorder import Recorder
@@ -29,3 +36,40 @@ def test_an_existing_file_is_added_to_and_never_overwritten(tmp_path: Path) -> N
             recorder.write(record(recorder))
 
     assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_a_record_that_does_not_fit_on_the_disk_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "requests-local.jsonl"
+    recorder = Recorder(path, "local")
+    recorder.write(record(recorder))
+    with _room_for(path.stat().st_size + 300), pytest.raises(OSError, match="too large"):
+        recorder.write(record(recorder))
+    recorder.write(record(recorder))
+    recorder.close()
+
+    records, skipped = read_records(path)
+    assert [each["seq"] for each in records] == [0, 2]
+    assert skipped == 1
+
+
+@contextmanager
+def _room_for(size: int) -> Iterator[None]:
+    """Files of this process end at `size` bytes, as they do on a full disk: the write that crosses it is cut short."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def read_records(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The whole records of a file, and how many lines are none."""
+    records: list[dict[str, Any]] = []
+    skipped = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            skipped += 1
+    return records, skipped

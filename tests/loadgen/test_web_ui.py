@@ -102,3 +102,32 @@ def test_the_page_is_served_on_loopback_only(page: Page, web_ui: tuple[Any, Locu
     if own_address is not None:
         with pytest.raises(OSError, match=r"refused|unreachable|timed out"):
             socket.create_connection((str(own_address), port), timeout=2.0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Referer": "http://evil.example/page"},
+        {"Host": "evil.example"},
+    ],
+    ids=["other-page", "no-page", "referred", "other-name"],
+)
+def test_a_page_of_somebody_else_cannot_start_a_test(
+    page: Page, web_ui: tuple[Any, LocustProcess], headers: dict[str, str]
+) -> None:
+    emulator, locust = web_ui
+    answer = page.request.post(f"{page.url}swarm", form={"user_count": "1", "spawn_rate": "1"}, headers=headers)
+
+    assert answer.status == 403
+    assert emulator.truth() == []
+    assert locust.records() == []
+
+
+def test_the_form_cannot_turn_to_aws_by_itself(page: Page, web_ui: tuple[Any, LocustProcess]) -> None:
+    form = {"user_count": "1", "spawn_rate": "1", "target": "aws"}
+    answer = page.request.post(f"{page.url}swarm", form=form)
+
+    assert "start Locust with --target aws" in answer.json()["message"]
+    assert web_ui[1].records() == []

@@ -137,10 +137,18 @@ def test_signals_are_counted_and_handlers_put_back():
     ],
 )
 def test_what_an_end_means_for_the_cell(end, status, said):
-    judged = judge(end, "first words\nlast words")
+    judged = judge(end, "first words\nlast words", lasted_s=61.0, planned_s=60.0)
 
     assert (judged.status, judged.reason) == (status, said)
 
 
 def test_a_crash_without_a_log_says_so():
-    assert judge(End(1, None, None), "").reason == "Locust ended with exit code 1: its log is empty"
+    judged = judge(End(1, None, None), "", lasted_s=1.0, planned_s=60.0)
+
+    assert judged.reason == "Locust ended with exit code 1: its log is empty"
+
+
+def test_a_cell_that_locust_ended_early_has_failed_though_locust_is_content():
+    judged = judge(End(0, None, None), "last words", lasted_s=16.4, planned_s=40.0)
+
+    assert (judged.status, judged.reason) == ("failed", "Locust ended after 16 of 40 s, unasked")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class LocustProcess:
-    """`locust -f locustfiles/<name>.py --headless ...`, its results below `results`."""
+    """`locust -f locustfiles/<name>.py --headless ...`, its results below `results`; `name` may be a path instead."""
 
     def __init__(self, name: str, url: str, results: Path, *arguments: str, headless: bool = True) -> None:
         self.results = results
-        command = [sys.executable, "-m", "locust", "-f", f"locustfiles/{name}.py", "--endpoint-url", url]
+        locustfile = name if name.endswith(".py") else f"locustfiles/{name}.py"
+        command = [sys.executable, "-m", "locust", "-f", locustfile, "--endpoint-url", url]
         command += ["--headless", "--only-summary", "--exit-code-on-error", "0"] if headless else []
         command += ["--results-dir", str(results), "--csv", str(results / "locust"), *arguments]
         results.mkdir(parents=True, exist_ok=True)
@@ -53,13 +54,14 @@ class LocustProcess:
 
     def wait_for_records(self, count: int, timeout_s: float = 30.0) -> None:
         """Return once `count` records are on disk."""
-        self._wait(lambda: len(self.records()) >= count, timeout_s)
+        self.wait_until(lambda: len(self.records()) >= count, timeout_s)
 
     def wait_for_session(self, timeout_s: float = 30.0) -> None:
         """Return once a record file exists: users are about to call."""
-        self._wait(lambda: any(self.results.glob("cells/*/requests-*.jsonl")), timeout_s)
+        self.wait_until(lambda: any(self.results.glob("cells/*/requests-*.jsonl")), timeout_s)
 
-    def _wait(self, reached: Any, timeout_s: float) -> None:
+    def wait_until(self, reached: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Return once `reached` says so; fails where the process ends before."""
         give_up_at = time.monotonic() + timeout_s
         while not reached():
             assert self.process.poll() is None, self.finish()
