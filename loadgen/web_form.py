@@ -43,20 +43,20 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
         if request.method != "POST" or not request.path.endswith("/swarm"):
             return None
         if request.form.get("target") == AWS and environment.parsed_options.target != AWS:
-            return _problems(["target: start Locust with --target aws to allow calls that cost money"])
+            return _problems(environment, ["target: start Locust with --target aws to allow calls that cost money"])
         try:
             host = request.form.get("host") or environment.host
             preparation = prepare(with_form(environment.parsed_options, request.form), host, environment.user_classes)
             check_endpoint(preparation.endpoint)
         except OptionsError as error:
-            return _problems(error.problems)
+            return _problems(environment, error.problems)
         return None
 
     return check
 
 
-def _problems(problems: Sequence[str]) -> Response:
-    return jsonify({"success": False, "message": "; ".join(problems), "host": request.form.get("host")})
+def _problems(environment: Any, problems: Sequence[str]) -> Response:
+    return jsonify({"success": False, "message": " · ".join(problems), "host": environment.host})
 
 
 def is_loopback(host: str) -> bool:
