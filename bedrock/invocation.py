@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bedrock.outcome import Outcome
@@ -89,7 +89,7 @@ class InvocationRecord:
 
     def to_json(self) -> str:
         """One line of JSON, without the newline."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _encode({name: getattr(self, name) for name in FIELD_NAMES})
 
     @classmethod
     def from_json(cls, line: str) -> "InvocationRecord":
@@ -122,6 +122,7 @@ class InvocationRecord:
 
 
 FIELD_NAMES = tuple(field.name for field in fields(InvocationRecord))
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def elapsed_ms(start_s: float | None, end_s: float | None) -> float | None:

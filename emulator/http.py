@@ -137,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._read_at = 0.0
         self._is_refused = False
+        self._is_behind = False
         self._refusal: tuple[int, str] | None = None
         self._reset_message()
 
@@ -219,7 +220,9 @@ class Connection(asyncio.Protocol):
         """Hand bytes to the socket; False when there is nobody to read them."""
         if self._fd < 0 or self._transport is None:
             return False
-        if self._transport.get_write_buffer_size() == 0:
+        # Asking costs a tenth of the write; only a socket that was full once has something waiting.
+        if not self._is_behind or self._transport.get_write_buffer_size() == 0:
+            self._is_behind = False
             try:
                 sent = os.write(self._fd, data)
             except BlockingIOError:
@@ -231,6 +234,7 @@ class Connection(asyncio.Protocol):
             if sent == len(data):
                 return True
             data = data[sent:]
+        self._is_behind = True
         self._transport.write(data)
         return True
 

@@ -19,6 +19,7 @@ from emulator.caching import CacheUse, check_cache_points, usage
 from emulator.composition import compose
 from emulator.config import EmulatorConfig
 from emulator.count_tokens import count_tokens
+from emulator.delivery import Outbox
 from emulator.dialect import Dialect
 from emulator.dialects import Dialects
 from emulator.errors import ServiceError
@@ -63,6 +64,7 @@ class Runtime:
         self._config = config
         self._library = library
         self._agenda = agenda
+        self._outbox = Outbox(agenda)
         self._ledger = ledger
         self._seed = seed
         self._authenticator = make_authenticator(config.auth)
@@ -128,7 +130,7 @@ class Runtime:
         hit = self._hit(exchange, call, Operation.COUNT_TOKENS, known_id, None)
         if hit is not None and answered_by(hit, exchange, call, self._agenda, refuse):
             return
-        delivery = delivery_under(hit, self._agenda)(exchange, call, lambda: 0, is_streamed=False)
+        delivery = delivery_under(hit, self._agenda)(exchange, call, lambda: 0, self._outbox, is_streamed=False)
 
         def answer() -> None:
             delivery.whole((), {"inputTokens": tokens}, None)
@@ -201,7 +203,7 @@ class Runtime:
         _note_start(job.call, served, script.usage)
         is_streamed = job.operation.is_streamed
         deliver = delivery_under(job.hit, self._agenda)
-        delivery = deliver(job.exchange, job.call, script.tokens_generated, is_streamed=is_streamed)
+        delivery = deliver(job.exchange, job.call, script.tokens_generated, self._outbox, is_streamed=is_streamed)
         answer = StreamedAnswer if is_streamed else WholeAnswer
         answer(script, self._agenda, delivery)
 

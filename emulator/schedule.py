@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from bedrock.clock import now
 
-Action = Callable[[], None]
+#: What is to be done; it may say when it is to be done again (Unix seconds).
+Action = Callable[[], float | None]
 
 
 class Agenda:
@@ -24,6 +25,7 @@ class Agenda:
         self._order = 0
         self._timer: asyncio.Handle | None = None
         self._timer_due = math.inf
+        self._afterwards: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -31,7 +33,8 @@ class Agenda:
     def at(self, due_at: float, action: Action) -> None:
         """Run `action` at `due_at` (Unix seconds of `bedrock.clock`); actions due together run in this order.
 
-        There is no cancelling: an action whose reason has gone must notice it and do nothing.
+        An action that returns a time runs again at that time. There is no cancelling: an action whose reason has gone
+        must notice it and do nothing.
         """
         self._order += 1
         heapq.heappush(self._heap, (due_at, self._order, action))
@@ -49,17 +52,36 @@ class Agenda:
         else:
             self._timer = self._loop.call_soon(self._run)
 
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Run `action` once, behind all that is due now."""
+        self._afterwards.append(action)
+        if self._timer_due > self._now():
+            self._arm(self._now())
+
     def _run(self) -> None:
         # Only what is due at the start: what falls due meanwhile waits for the next turn, so sockets are read between.
         # While it runs, `at` must not arm a timer for each of them.
         self._timer_due = -math.inf
-        started_at = self._now()
-        heap = self._heap
         try:
-            while heap and heap[0][0] <= started_at:
-                heapq.heappop(heap)[2]()
+            try:
+                self._run_due()
+            finally:
+                while self._afterwards:
+                    self._afterwards.pop(0)()
         finally:
             # Also when an action fails (a full disk under the truth log): the others must still have their turn.
             self._timer, self._timer_due = None, math.inf
-            if heap:
-                self._arm(heap[0][0])
+            if self._afterwards:
+                self._arm(self._now())
+            elif self._heap:
+                self._arm(self._heap[0][0])
+
+    def _run_due(self) -> None:
+        started_at = self._now()
+        heap = self._heap
+        while heap and heap[0][0] <= started_at:
+            action = heapq.heappop(heap)[2]
+            again_at = action()
+            if again_at is not None:
+                self._order += 1
+                heapq.heappush(heap, (again_at, self._order, action))

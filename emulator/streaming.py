@@ -73,7 +73,19 @@ class WholeAnswer:
 class StreamedAnswer:
     """Event frames, each in a chunk of its own, each at its time."""
 
-    __slots__ = ("_agenda", "_delivery", "_ends", "_script", "_sent_tokens", "_tokens", "_upcoming", "_writer")
+    __slots__ = (
+        "_agenda",
+        "_delivery",
+        "_ends",
+        "_first_token_at",
+        "_interval_s",
+        "_reasoning_tokens",
+        "_script",
+        "_sent_tokens",
+        "_tokens",
+        "_upcoming",
+        "_writer",
+    )
 
     def __init__(self, script: Script, agenda: Agenda, delivery: Delivery) -> None:
         self._script = script
@@ -81,6 +93,10 @@ class StreamedAnswer:
         self._delivery = delivery
         self._writer: StreamWriter = script.dialect.writer(script.request, script.served, script.usage)
         self._tokens = [*script.said.reasoning, *script.said.answer]
+        # What every event asks for is kept at hand: at 60,000 events a second each look-up counts.
+        self._reasoning_tokens = script.plan.reasoning_tokens
+        self._first_token_at = script.due_at(script.plan.ttft_s)
+        self._interval_s = script.plan.decode_interval_s
         self._ends: Iterator[int] = script.plan.event_ends()
         self._upcoming = next(self._ends)
         self._sent_tokens = 0
@@ -89,25 +105,26 @@ class StreamedAnswer:
     def _open(self) -> None:
         fields = self._script.dialect.stream_fields(self._script.served)
         if not self._delivery.is_over and self._delivery.open(fields, self._writer.opening()):
-            self._schedule_upcoming()
+            self._agenda.at(self._due_at(self._upcoming), self._say)
 
-    def _schedule_upcoming(self) -> None:
-        self._agenda.at(self._script.due_at(self._script.plan.token_due_s(self._upcoming)), self._say)
+    def _due_at(self, token: int) -> float:
+        return self._first_token_at + (token - 1) * self._interval_s
 
-    def _say(self) -> None:
-        delivery, end = self._delivery, self._upcoming
+    def _say(self) -> float | None:
+        """Send the event that is due; when the next one is, None when there is none."""
+        delivery, end, sent = self._delivery, self._upcoming, self._sent_tokens
         if delivery.is_over:
-            return
-        text = "".join(self._tokens[self._sent_tokens : end])
+            return None
+        text = self._tokens[sent] if end == sent + 1 else "".join(self._tokens[sent:end])
         if text:
-            is_thought = end <= self._script.plan.reasoning_tokens
-            frames = self._writer.reasoning(text, end) if is_thought else self._writer.text(text, end)
+            writer = self._writer
+            frames = writer.text(text, end) if end > self._reasoning_tokens else writer.reasoning(text, end)
             if not delivery.content(frames, end):
-                return
+                return None
             self._sent_tokens = end
         following = next(self._ends, None)
         if following is None:
             delivery.close(self._writer.closing(self._script.ending()), self._script.plan.output_tokens)
-        else:
-            self._upcoming = following
-            self._schedule_upcoming()
+            return None
+        self._upcoming = following
+        return self._due_at(following)

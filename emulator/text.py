@@ -7,6 +7,7 @@ order of the sentences; the timing model decides how many tokens of them are sai
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -65,7 +66,8 @@ class ResponseLibrary:
     @staticmethod
     def _tokens(sentences: Sequence[Sentence], origin: str, count: int, end: str | None) -> list[str]:
         choice = crc32(origin.encode("utf-8", "replace"))
-        position, stride = choice % len(sentences), _stride(choice // len(sentences), len(sentences))
+        strides = _strides(len(sentences))
+        position, stride = choice % len(sentences), strides[choice // len(sentences) % len(strides)]
         tokens: list[str] = []
         while len(tokens) <= count:
             tokens += sentences[position]
@@ -91,10 +93,10 @@ def _language(prompt: str) -> str:
     return "ja" if is_japanese(prompt) else "en"
 
 
-def _stride(choice: int, length: int) -> int:
-    """A step that visits every one of `length` places before it repeats one."""
-    strides = [step for step in range(1, length + 1) if math.gcd(step, length) == 1]
-    return strides[choice % len(strides)]
+@cache
+def _strides(length: int) -> tuple[int, ...]:
+    """Steps that visit every one of `length` places before they repeat one."""
+    return tuple(step for step in range(1, length + 1) if math.gcd(step, length) == 1)
 
 
 def read_responses(path: Path = DATA_FILE) -> ResponseLibrary:

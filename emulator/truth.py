@@ -7,7 +7,7 @@ Unix seconds of `bedrock.clock`, taken as bytes are handed to the socket.
 import json
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -50,6 +50,10 @@ class TruthEntry:
     cache_write_tokens: int | None = None
 
 
+_FIELD_NAMES = tuple(field.name for field in fields(TruthEntry))
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 @dataclass(frozen=True, slots=True)
 class TruthPage:
     """Consecutive lines of the log; `forgotten` of those asked for are no longer kept."""
@@ -74,7 +78,7 @@ class TruthLog:
         """Number the entry and write its line; it is in the file when this returns."""
         self._last_seq += 1
         entry.seq = self._last_seq
-        line = json.dumps(asdict(entry), separators=(",", ":"))
+        line = _encode({name: getattr(entry, name) for name in _FIELD_NAMES})
         self._lines.append(line)
         if self._file is not None:
             self._file.write(line + "\n")

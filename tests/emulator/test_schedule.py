@@ -177,6 +177,41 @@ def test_an_action_that_fails_does_not_take_the_others_with_it() -> None:
     assert ran == ["due together", "due later", "added afterwards"]
 
 
+def test_an_action_that_says_when_runs_again_then() -> None:
+    loop = VirtualLoop()
+    agenda = agenda_on(loop)
+    ran_at: list[float] = []
+
+    def tell() -> float | None:
+        ran_at.append(loop.now_s)
+        return START_S + len(ran_at) if len(ran_at) < 4 else None
+
+    agenda.at(START_S, tell)
+    loop.run()
+
+    assert ran_at == [pytest.approx(START_S + second, abs=TIMER_STEP_S) for second in range(4)]
+    assert all(at_s >= START_S + second for second, at_s in enumerate(ran_at))
+
+
+def test_what_is_to_be_done_afterwards_is_done_behind_all_that_is_due_even_if_some_fail() -> None:
+    loop = VirtualLoop()
+    agenda = agenda_on(loop)
+    ran: list[str] = []
+
+    def fail() -> None:
+        agenda.afterwards(lambda: ran.append("afterwards"))
+        raise OSError("no space left on device")
+
+    agenda.at(START_S + 1.0, lambda: ran.append("first"))
+    agenda.at(START_S + 1.0, fail)
+    agenda.at(START_S + 1.0, lambda: ran.append("last"))
+    with pytest.raises(OSError, match="no space"):
+        loop.run()
+    loop.run()
+
+    assert ran == ["first", "afterwards", "last"]
+
+
 def test_its_length_is_what_is_still_to_do() -> None:
     loop = VirtualLoop()
     agenda = agenda_on(loop)
