@@ -1,9 +1,10 @@
 """Where calls go: a region of AWS, or a URL that speaks the same protocol."""
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+from bedrock.loopback import is_loopback
 
 
 class EndpointError(ValueError):
@@ -21,12 +22,7 @@ class Endpoint:
     def is_loopback(self) -> bool:
         """Whether the URL points at this machine, where no AWS credential belongs."""
         host = urlsplit(self.url).hostname if self.url else None
-        if host is None:
-            return False
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return host is not None and is_loopback(host)
 
     def placeholder_credentials(self) -> dict[str, str]:
         """Client arguments that keep real credentials away from a loopback endpoint; empty elsewhere."""

@@ -21,6 +21,24 @@ _WORD = re.compile(rf"[^\s{CJK_CLASS}]+")
 
 def estimate_tokens(text: str) -> int:
     """Tokens of a text by the rule above, rounded up; 0 for a text without visible characters."""
-    characters = len(CJK.findall(text))
-    words = len(_WORD.findall(text))
-    return math.ceil(characters * TOKENS_PER_CJK_CHARACTER + words / WORDS_PER_TOKEN - 1e-9)
+    tally = TokenTally()
+    tally.add(text)
+    return tally.tokens
+
+
+class TokenTally:
+    """The estimate for a text that comes in parts, between which words end."""
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._words = 0
+
+    def add(self, text: str) -> None:
+        """Text that comes next."""
+        self._characters += len(CJK.findall(text))
+        self._words += len(_WORD.findall(text))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all the text so far, rounded up once."""
+        return math.ceil(self._characters * TOKENS_PER_CJK_CHARACTER + self._words / WORDS_PER_TOKEN - 1e-9)

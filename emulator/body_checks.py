@@ -49,6 +49,17 @@ def whole_number(value: Any, where: str) -> int:
     return value
 
 
+def check_share(value: Any, where: str) -> None:
+    """Nothing, or a number from 0 to 1, such as a temperature; `where` is a path with dots."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise errors.malformed(f"#/{where.replace('.', '/')}: expected type: Float, found: {shown(value)}")
+    if not 0.0 <= value <= 1.0:
+        bound = "less than or equal to 1" if value > 1.0 else "greater than or equal to 0"
+        raise errors.constraint(f"Value '{shown(value)}' at '{where}'", f"Member must have value {bound}")
+
+
 def strings(value: Any, where: str) -> tuple[str, ...]:
     """A list of strings, none of them empty; no strings where nothing is given."""
     if value is None:

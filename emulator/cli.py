@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import errno
 import gc
-import ipaddress
 import os
 import resource
 import signal
@@ -17,10 +16,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import uvloop
 
+from bedrock.loopback import is_loopback
 from emulator.banner import banner, remote_warning
 from emulator.config import ConfigError, EmulatorConfig, read_config
 from emulator.fixture_files import FixtureError, read_fixtures
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     _check_host(options.host, allow_remote=options.allow_remote)
     config = EmulatorConfig() if options.config is None else read_config(options.config)
     tls = _tls(options)
-    if not _is_loopback(options.host):
+    if not is_loopback(options.host):
         print(remote_warning(options.host, config.auth, is_encrypted=tls is not None), file=sys.stderr)
     seed = next(value for value in (options.seed, config.seed, DEFAULT_SEED) if value is not None)
     library = _library([*options.responses, *config.responses], config)
@@ -114,7 +114,6 @@ async def _serve(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m emulator", description="A local Amazon Bedrock runtime endpoint.")
-    parser.exit_on_error = True
     parser.error = _usage_error  # type: ignore[method-assign,assignment]
     parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to listen on (default {DEFAULT_HOST})")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"0 picks a free one (default {DEFAULT_PORT})")
@@ -156,7 +155,7 @@ def _port(text: str) -> int:
 
 
 def _check_host(host: str, *, allow_remote: bool) -> None:
-    if not _is_loopback(host) and not allow_remote:
+    if not is_loopback(host) and not allow_remote:
         raise UsageError(
             f"{host} is not a loopback address; everyone who can reach it could use this emulator. "
             "Add --allow-remote if that is intended."
@@ -177,15 +176,6 @@ def _tls(options: argparse.Namespace) -> Tls | None:
     return None
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _address_problem(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use; choose another with --port, or --port 0 for a free one."
@@ -194,7 +184,7 @@ def _address_problem(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host}:{port}: {error.strerror or error}."
 
 
-def _truth_file(path: Path) -> TextIO:
+def _truth_file(path: Path) -> BinaryIO:
     try:
         return open_truth_file(path)
     except OSError as error:

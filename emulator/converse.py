@@ -9,7 +9,16 @@ from typing import Any
 from bedrock.catalog import Model
 from emulator import errors
 from emulator.answer import Ending, ServedAs, Usage, WholeReply
-from emulator.body_checks import mapping, objects, shown, starts_with_user, strings, whole_number, within_model
+from emulator.body_checks import (
+    check_share,
+    mapping,
+    objects,
+    shown,
+    starts_with_user,
+    strings,
+    whole_number,
+    within_model,
+)
 from emulator.dialect import Frames
 from emulator.frames import Padding, event_frame, text_delta_frame
 from emulator.http import HeaderFields
@@ -40,6 +49,8 @@ class ConverseDialect:
         if body.get("toolConfig") is not None:
             raise errors.validation("This emulator answers with text only: toolConfig is not supported.")
         config = mapping(body.get("inferenceConfig"), "inferenceConfig")
+        for name in ("temperature", "topP"):  # they change what a real model says, but nothing here
+            check_share(config.get(name), f"inferenceConfig.{name}")
         text = PromptText()
         last_user_text = _read_conversation(body, text)
         return ModelRequest(
@@ -58,7 +69,8 @@ class ConverseDialect:
         """The answer of Converse."""
         content: list[dict[str, Any]] = [{"text": reply.text}] if reply.text else []
         if reply.reasoning:
-            content.insert(0, {"reasoningContent": {"reasoningText": {"text": reply.reasoning}}})
+            thought = {"text": reply.reasoning, "signature": signature(reply.served.request_id)}
+            content.insert(0, {"reasoningContent": {"reasoningText": thought}})
         body = {
             "metrics": {"latencyMs": reply.ending.latency_ms},
             "output": {"message": {"content": content, "role": "assistant"}},
@@ -72,7 +84,7 @@ class ConverseDialect:
         """ConverseStream adds none."""
         return ()
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "ConverseWriter":
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> "ConverseWriter":
         """The frames of one answer."""
         return ConverseWriter(self._padding, served)
 
@@ -100,8 +112,8 @@ class ConverseWriter:
     def text(self, text: str, output_tokens: int) -> Frames:
         """A text delta; the first one after reasoning closes that block."""
         if self._is_thinking:
-            return (*self._end_of_thought(), text_delta_frame(self._block, text, self._padding.next()))
-        return (text_delta_frame(self._block, text, self._padding.next()),)
+            return (*self._end_of_thought(), text_delta_frame(self._block, text))
+        return (text_delta_frame(self._block, text),)
 
     def closing(self, ending: Ending) -> Frames:
         """End of the block, end of the message, and `metadata` with usage and latency."""

@@ -1,5 +1,7 @@
 """How an answer's bytes get to the client, with the truth noted as they go."""
 
+import sys
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ from bedrock.outcome import Outcome
 from emulator.dialect import Frames
 from emulator.http import Exchange, HeaderFields
 from emulator.ledger import Call
-from emulator.schedule import Agenda
+from emulator.schedule import Action, Agenda
 from emulator.truth import CLIENT_GONE
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -42,17 +44,22 @@ class Outbox:
     def send_all(self) -> None:
         """Send what waits, in its order."""
         waiting = self._waiting
-        while waiting:
-            delivery, data, events, output_tokens = waiting.popleft()
-            delivery.send_content(data, events, output_tokens)
+        try:
+            while waiting:
+                delivery, data, events, output_tokens = waiting.popleft()
+                delivery.send_content(data, events, output_tokens)
+        finally:
+            if waiting:  # one of them has failed; the others must still have their turn
+                self._agenda.afterwards(self.send_all)
 
 
 class Delivery:
     """Hands over one answer: `whole`, or `open`, `content` as often as needed, and `close`.
 
-    Each returns False when there is nothing more to do: the client has gone, or a fault has ended the answer. It ends
-    the call in any case; `generated` tells how many tokens the model had decoded by then, which is what the quota is
-    charged for. Time stamps are taken just before the bytes are handed to the socket.
+    Each returns False when it is known that there is nothing more to do: the client has gone, or a fault has ended the
+    answer. Content goes by way of the outbox, so that it is known at the next step only. The delivery ends the call in
+    any case; `generated` tells how many tokens the model had decoded by then, which is what the quota is charged for.
+    Time stamps are taken just before the bytes are handed to the socket.
     """
 
     __slots__ = ("_call", "_exchange", "_generated", "_outbox", "is_over")
@@ -100,18 +107,12 @@ class Delivery:
         return True
 
     def send_content(self, data: bytes, events: int, output_tokens: int) -> None:
-        """Send content events and note them: what `put` does, without its choices."""
+        """Send content events and note them."""
         if self.is_over:
             return
         at = now()
-        if not self._exchange.send(data):
-            return
-        entry = self._call.entry
-        entry.events = (entry.events or 0) + events
-        entry.output_tokens = output_tokens
-        entry.last_token_at = at
-        if entry.first_token_at is None:
-            entry.first_token_at = at
+        if self._exchange.send(data):
+            self.note(at, events, output_tokens, is_content=True)
 
     def close(self, frames: Frames, output_tokens: int) -> bool:
         """The closing frames and the end of the stream."""
@@ -152,6 +153,21 @@ class Delivery:
             entry.last_token_at = at
             if entry.first_token_at is None:
                 entry.first_token_at = at
+
+    def guarded(self, step: Action) -> Action:
+        """`step`, such that an error in it ends the call and the connection: nobody must wait for an answer then."""
+
+        def take() -> float | None:
+            try:
+                return step()
+            except Exception:  # noqa: BLE001 - whatever it is, it is this emulator's fault
+                traceback.print_exc(file=sys.stderr)
+                if not self.is_over:
+                    self.end(Outcome.SERVER_ERROR)
+                    self._exchange.abort()
+                return None
+
+        return take
 
     def end(self, outcome: str) -> None:
         """The call is over."""

@@ -44,5 +44,8 @@ class Dialect(Protocol):
     def stream_fields(self, served: ServedAs) -> HeaderFields:
         """Header fields of a streamed answer, beside those that all answers have."""
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> StreamWriter:
-        """A writer for one streamed answer of which all but the output tokens of `usage` is known."""
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> StreamWriter:
+        """A writer for one streamed answer of which all but the output tokens of `usage` is known.
+
+        `thinks` says whether it begins with thought.
+        """

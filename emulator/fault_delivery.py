@@ -7,10 +7,10 @@ that is counted as hit is hit. The truth log says what a correct client records:
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, assert_never
 from zlib import crc32
 
 from bedrock.clock import now
@@ -20,9 +20,11 @@ from emulator.delivery import Delivery, Outbox
 from emulator.dialect import Frames
 from emulator.errors import ServiceError
 from emulator.faults import (
+    Action,
     BreakChecksum,
     Cut,
     CutAt,
+    Delay,
     Disconnect,
     EndWithException,
     FramePart,
@@ -58,7 +60,7 @@ class MakeDelivery(Protocol):
 
 def delivery_under(hit: Hit | None, agenda: Agenda) -> MakeDelivery:
     """What delivers the answer of a request that was hit so, or not at all."""
-    faulty = None if hit is None else _DELIVERIES.get(type(hit.action))
+    faulty = None if hit is None else _faulty_delivery(hit.action)
     return Delivery if hit is None or faulty is None else partial(faulty, hit.action, seed=hit.seed, agenda=agenda)
 
 
@@ -228,7 +230,7 @@ class _StallDelivery(_StrikingDelivery[Stall]):
     def strike(self, frames: Frames, output_tokens: int | None, *, is_last: bool) -> bool:
         """The silence begins where the next event is due, so that it is seen also between slow events."""
         if self._action.stall_s is not None:
-            self._agenda.at(now() + self._action.stall_s, self._go_on)
+            self._agenda.at(now() + self._action.stall_s, self.guarded(self._go_on))
         return self.follow(frames, output_tokens, is_last=is_last)
 
     def follow(self, frames: Frames, output_tokens: int | None, *, is_last: bool) -> bool:
@@ -341,7 +343,7 @@ class _TrickleDelivery(_FaultDelivery[Trickle]):
             return
         self._call.entry.status = 200
         self._sent_bytes += len(portion)
-        self._agenda.at(at + len(portion) / self._action.bytes_per_s, self._flow)
+        self._agenda.at(at + len(portion) / self._action.bytes_per_s, self.guarded(self._flow))
         if self._sent_bytes >= len(parcel.data):
             self._parcels.popleft()
             self._sent_bytes = 0
@@ -358,15 +360,29 @@ class _TrickleDelivery(_FaultDelivery[Trickle]):
             self._exchange.finish()
 
 
-_DELIVERIES: Mapping[type, type[_FaultDelivery[Any]]] = {
-    EndWithException: _ExceptionDelivery,
-    Cut: _CutDelivery,
-    Stall: _StallDelivery,
-    Trickle: _TrickleDelivery,
-    BreakChecksum: _BadChecksumDelivery,
-    Garble: _GarbageDelivery,
-    RepeatLastEvent: _RepeatDelivery,
-}
+def _faulty_delivery(action: Action) -> type[_FaultDelivery[Any]] | None:
+    """What delivers an answer with this fault; None where the answer itself is whole, or there is none."""
+    kind: type[_FaultDelivery[Any]] | None
+    match action:
+        case EndWithException():
+            kind = _ExceptionDelivery
+        case Cut():
+            kind = _CutDelivery
+        case Stall():
+            kind = _StallDelivery
+        case Trickle():
+            kind = _TrickleDelivery
+        case BreakChecksum():
+            kind = _BadChecksumDelivery
+        case Garble():
+            kind = _GarbageDelivery
+        case RepeatLastEvent():
+            kind = _RepeatDelivery
+        case Refuse() | Disconnect() | Delay():
+            kind = None
+        case _:
+            assert_never(action)
+    return kind
 
 
 def with_bad_checksum(frame: bytes, part: FramePart) -> bytes:

@@ -10,13 +10,15 @@ import random
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
+from zlib import crc32
 
 from bedrock.eventstream import encode_frame_raw, encode_headers
 
 _PADDING_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _SHORTEST_PADDING = 2
-#: Some 10 MB; the sentences of the emulator's own answers need about as many.
-_KEPT_DELTAS = 32_768
+_PADDINGS = [_PADDING_ALPHABET[:length] for length in range(_SHORTEST_PADDING, len(_PADDING_ALPHABET) + 1)]
+#: The sentences of the emulator's own answers need some 1,400 at a token an event, 2,800 at four; a few MB.
+_KEPT_DELTAS = 8_192
 
 encode_text = json.JSONEncoder(ensure_ascii=False).encode
 _encode_document = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -28,11 +30,10 @@ class Padding:
 
     def __init__(self, rng: random.Random) -> None:
         self._random = rng.random
-        self._choices = [_PADDING_ALPHABET[:length] for length in range(_SHORTEST_PADDING, len(_PADDING_ALPHABET) + 1)]
 
     def next(self) -> str:
         """The next one."""
-        return self._choices[int(self._random() * len(self._choices))]
+        return _PADDINGS[int(self._random() * len(_PADDINGS))]
 
 
 @cache
@@ -48,8 +49,12 @@ def event_frame(event_type: str, document: Mapping[str, Any], padding: Padding) 
 
 
 @lru_cache(maxsize=_KEPT_DELTAS)
-def text_delta_frame(block: int, text: str, padding: str) -> bytes:
-    """A text delta of Converse. By far the most frequent event: written by hand, and kept, because tokens recur."""
+def text_delta_frame(block: int, text: str) -> bytes:
+    """A text delta of Converse. By far the most frequent event: written by hand, and kept, because texts recur.
+
+    The length of its padding follows from the text, so that an event that recurs is the same bytes.
+    """
+    padding = _PADDINGS[crc32(text.encode("utf-8", "replace")) % len(_PADDINGS)]
     payload = f'{{"contentBlockIndex":{block},"delta":{{"text":{encode_text(text)}}},"p":"{padding}"}}'
     return encode_frame_raw(event_headers("contentBlockDelta"), payload.encode("utf-8", "replace"))
 

@@ -5,11 +5,9 @@ the end of the loop's turn, after the time stamp; it is used only for what the s
 """
 
 import asyncio
-import functools
 import json
 import os
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +19,7 @@ from typing import Any, Protocol, cast
 import httptools
 
 from bedrock.clock import now
+from emulator.hints import tell_user
 
 #: Bedrock's own limit of a request body.
 MAX_BODY_BYTES = 25_000_000
@@ -69,7 +68,7 @@ class Handler(Protocol):
 class Exchange:
     """One request and the answer to it.
 
-    Answer with `respond`, or with `open_stream`, `send` and `finish`. Each returns False when the client has gone; then
+    Answer with `respond`, or with `stream_head`, `send` and `finish`. Each returns False when the client has gone; then
     `on_gone` is called, if set, and nothing more needs to be done.
     """
 
@@ -186,8 +185,12 @@ class Connection(asyncio.Protocol):
         """Called by the parser."""
         if int(self._headers.get("content-length") or 0) > MAX_BODY_BYTES:
             self._refusal = (413, f"The request body exceeds {MAX_BODY_BYTES} bytes.")
-        elif self._headers.get("expect", "").lower() == "100-continue":
+        elif self._expects_to_be_told() and self._exchange is None and not self._waiting:
+            # Behind a request that is being answered it would land in that answer; clients go on without it in time.
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _expects_to_be_told(self) -> bool:
+        return self._headers.get("expect", "").lower() == "100-continue"
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser for each part of the body."""
@@ -340,12 +343,6 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._head_bytes = 0
-
-
-@functools.cache
-def tell_user(hint: str) -> None:
-    """Print a hint to stderr, once: a client that tries again and again would fill the screen with it."""
-    print(hint, file=sys.stderr, flush=True)
 
 
 def json_body(document: Any) -> bytes:

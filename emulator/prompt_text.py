@@ -2,7 +2,7 @@
 
 import hashlib
 
-from bedrock.tokens import estimate_tokens
+from bedrock.tokens import TokenTally
 from emulator import errors
 from emulator.model_request import CachePrefix
 
@@ -15,14 +15,14 @@ class PromptText:
     """Everything in one prompt: text by role, and what came before each cache point."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self._tally = TokenTally()
         self._system: list[str] = []
         self._digest = hashlib.sha256()
         self._prefixes: list[CachePrefix] = []
 
     def add(self, role: str, text: str) -> None:
         """Text that the model reads next."""
-        self._texts.append(text)
+        self._tally.add(text)
         if role == "system":
             self._system.append(text)
         # Lengths keep apart what joins to the same text; surrogates can come in as JSON escapes.
@@ -37,7 +37,7 @@ class PromptText:
                 f"Value '{str(ttl)[:100]}' at 'cachePoint.ttl'",
                 f"Member must satisfy enum value set: [{', '.join(CACHE_TTLS_S)}]",
             )
-        self._prefixes.append(CachePrefix(self._digest.digest(), self._tokens(), ttl_s))
+        self._prefixes.append(CachePrefix(self._digest.digest(), self._tally.tokens, ttl_s))
 
     @property
     def cache_prefixes(self) -> tuple[CachePrefix, ...]:
@@ -52,7 +52,4 @@ class PromptText:
     @property
     def input_tokens(self) -> int:
         """Tokens of all the text, at least one."""
-        return max(1, self._tokens())
-
-    def _tokens(self) -> int:
-        return estimate_tokens("\n".join(self._texts))
+        return max(1, self._tally.tokens)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bedrock.clock import now
+from bedrock.loopback import is_loopback
 from bedrock.outcome import Outcome
 from emulator.config import EmulatorConfig
 from emulator.fault_endpoints import FaultEndpoints
@@ -33,6 +34,7 @@ class Emulator:
         self._started_at = now()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._is_local = True
         faults = FaultEndpoints(self._runtime.faults, config.catalog)
         self._endpoints: dict[tuple[str, str], Callable[[Exchange], None]] = {
             ("GET", "health"): self._health,
@@ -56,6 +58,7 @@ class Emulator:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(connection, host, port, backlog=_BACKLOG)
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
+        self._is_local = is_loopback(address[0])
         return address
 
     def stop(self) -> None:
@@ -75,7 +78,11 @@ class Emulator:
             self._runtime.handle(exchange)
 
     def _handle_admin(self, exchange: Exchange, name: str) -> None:
-        method = exchange.request.method
+        method, headers = exchange.request.method, exchange.request.headers
+        if "origin" in headers or (self._is_local and not _names_this_machine(headers.get("host", ""))):
+            # Tools send no origin. A browser does, for pages of anybody's; and it believes any name for this address.
+            exchange.respond_json(403, {"message": "This endpoint is not for web pages."})
+            return
         name = "faults/ID" if name.startswith("faults/") else name
         endpoint = self._endpoints.get((method, name))
         if endpoint is not None:
@@ -98,6 +105,7 @@ class Emulator:
         document: dict[str, Any] = self._ledger.stats.to_dict()
         document["connections"] = len(self._connections)
         document["started_at"] = self._started_at
+        document["truth_lines_unwritten"] = self._ledger.truth.unwritten
         exchange.respond_json(200, document)
 
     def _truth(self, exchange: Exchange) -> None:
@@ -120,3 +128,9 @@ class Emulator:
         self._runtime.reset()
         self._ledger.reset()
         exchange.respond_json(200, {"status": "reset"})
+
+
+def _names_this_machine(host: str) -> bool:
+    """Whether a `Host` header is a loopback address, or a name that nobody can register: one without a dot, or none."""
+    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    return is_loopback(name) or ("." not in name and ":" not in name)

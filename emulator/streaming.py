@@ -53,7 +53,7 @@ class WholeAnswer:
     def __init__(self, script: Script, agenda: Agenda, delivery: Delivery) -> None:
         self._script = script
         self._delivery = delivery
-        agenda.at(script.due_at(script.plan.end_s), self._answer)
+        agenda.at(script.due_at(script.plan.end_s), delivery.guarded(self._answer))
 
     def _answer(self) -> None:
         if self._delivery.is_over:
@@ -91,7 +91,9 @@ class StreamedAnswer:
         self._script = script
         self._agenda = agenda
         self._delivery = delivery
-        self._writer: StreamWriter = script.dialect.writer(script.request, script.served, script.usage)
+        self._writer: StreamWriter = script.dialect.writer(
+            script.request, script.served, script.usage, thinks=script.plan.reasoning_tokens > 0
+        )
         self._tokens = [*script.said.reasoning, *script.said.answer]
         # What every event asks for is kept at hand: at 60,000 events a second each look-up counts.
         self._reasoning_tokens = script.plan.reasoning_tokens
@@ -100,12 +102,12 @@ class StreamedAnswer:
         self._ends: Iterator[int] = script.plan.event_ends()
         self._upcoming = next(self._ends)
         self._sent_tokens = 0
-        agenda.at(script.due_at(script.plan.open_s), self._open)
+        agenda.at(script.due_at(script.plan.open_s), delivery.guarded(self._open))
 
     def _open(self) -> None:
         fields = self._script.dialect.stream_fields(self._script.served)
         if not self._delivery.is_over and self._delivery.open(fields, self._writer.opening()):
-            self._agenda.at(self._due_at(self._upcoming), self._say)
+            self._agenda.at(self._due_at(self._upcoming), self._delivery.guarded(self._say))
 
     def _due_at(self, token: int) -> float:
         return self._first_token_at + (token - 1) * self._interval_s

@@ -8,7 +8,8 @@ import contextlib
 import ssl
 from enum import Enum, auto
 
-from emulator.http import Connection, Handler, tell_user
+from emulator.hints import tell_user
+from emulator.http import Connection, Handler
 
 _HANDSHAKE_RECORD = b"\x16"
 _READ_BYTES = 256 * 1024

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
+
+from emulator.hints import tell_user
 
 #: Version of the lines; the endpoint says it in the header `X-Emulator-Schema-Version`.
 TRUTH_SCHEMA_VERSION = 1
@@ -69,34 +71,54 @@ class TruthPage:
 class TruthLog:
     """Appends entries to a file, if there is one, and keeps the last `MEMORY_LINES` of them."""
 
-    def __init__(self, file: TextIO | None = None, memory_lines: int = MEMORY_LINES) -> None:
+    def __init__(self, file: BinaryIO | None = None, memory_lines: int = MEMORY_LINES) -> None:
         self._file = file
         self._lines: deque[str] = deque(maxlen=memory_lines)
         self._last_seq = 0
+        #: Lines up to this `seq` were dropped on purpose.
+        self._begins_after = 0
+        #: Lines that could not be written to the file.
+        self.unwritten = 0
 
     def append(self, entry: TruthEntry) -> None:
-        """Number the entry and write its line; it is in the file when this returns."""
+        """Number the entry and write its line; it is in the file when this returns.
+
+        A file that takes no more, on a full disk, must not stop the answers: such lines are kept in memory and counted.
+        """
         self._last_seq += 1
         entry.seq = self._last_seq
         line = _encode({name: getattr(entry, name) for name in _FIELD_NAMES})
         self._lines.append(line)
-        if self._file is not None:
-            self._file.write(line + "\n")
-            self._file.flush()
+        if self._file is not None and not self._write(self._file, line):
+            self.unwritten += 1
+
+    def _write(self, file: BinaryIO, line: str) -> bool:
+        if self.unwritten:  # the last line in the file may be torn: nothing can follow it
+            return False
+        data = line.encode() + b"\n"
+        try:
+            while data:  # a nearly full disk takes a part
+                data = data[file.write(data) :]
+        except OSError as error:
+            tell_user(f"The truth log cannot be written ({error.strerror}): from here on it is kept in memory only.")
+            return False
+        return True
 
     def page(self, since: int, limit: int | None = None) -> TruthPage:
         """Lines with a `seq` above `since`, all that are kept or the first `limit` of them."""
+        since = max(since, self._begins_after)
         oldest = self._last_seq - len(self._lines)
         start = max(since, oldest)
         first = min(start - oldest, len(self._lines))
         end = len(self._lines) if limit is None else min(first + limit, len(self._lines))
-        return TruthPage(list(islice(self._lines, first, end)), forgotten=max(0, start - max(since, 0)))
+        return TruthPage(list(islice(self._lines, first, end)), forgotten=start - since)
 
     def forget(self) -> None:
         """Drop what is kept in memory; numbering goes on and the file stays as it is."""
         self._lines.clear()
+        self._begins_after = self._last_seq
 
 
-def open_truth_file(path: Path) -> TextIO:
+def open_truth_file(path: Path) -> BinaryIO:
     """The file to append to; OSError where it cannot be written."""
-    return path.open("a", encoding="utf-8")
+    return path.open("ab", buffering=0)

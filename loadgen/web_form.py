@@ -4,7 +4,6 @@ Locust checks neither types nor choices of custom parameters in the form (locust
 would start a test that ends at once, with the reason in a log that nobody looks at.
 """
 
-import ipaddress
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, jsonify, request
 
+from bedrock.loopback import is_loopback
 from loadgen.options import AWS, OPTIONS, OptionsError
 from loadgen.preparation import check_endpoint, prepare
 
@@ -57,14 +57,6 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
 
 def _problems(environment: Any, problems: Sequence[str]) -> Response:
     return jsonify({"success": False, "message": " · ".join(problems), "host": environment.host})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def with_form(parsed_options: Namespace, form: Mapping[str, str]) -> Namespace:

@@ -71,16 +71,15 @@ class AnthropicDialect(NativeDialect):
         usage = {**_input_usage(ending.usage, reply.served.model), "output_tokens": ending.usage.output_tokens}
         return whole_fields(reply), {**_message(reply.served, content), **_stop(ending), "usage": usage}
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "AnthropicWriter":
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> "AnthropicWriter":
         """The frames of one answer."""
-        return AnthropicWriter(self._padding, served, usage, is_thinking=request.reasoning_budget is not None)
+        return AnthropicWriter(self._padding, served, usage, is_thinking=thinks)
 
 
 class AnthropicWriter:
     """The chunks of one streamed answer: a block of thought, if the request allows it, and one of text.
 
-    A block is begun before its first delta is due, so that the first delta needs no other event before it. Which kind
-    comes first is taken from the request; a model that thinks unasked has an empty block of text before its thought.
+    A block is begun before its first delta is due, so that the first delta needs no other event before it.
     """
 
     __slots__ = ("_block", "_is_thinking", "_padding", "_served", "_usage")
@@ -100,12 +99,11 @@ class AnthropicWriter:
 
     def reasoning(self, text: str, output_tokens: int) -> Frames:
         """A delta of thought."""
-        frames = () if self._is_thinking else self._next_block(is_thinking=True)
-        return (*frames, self._delta({"type": "thinking_delta", "thinking": text}))
+        return (self._delta({"type": "thinking_delta", "thinking": text}),)
 
     def text(self, text: str, output_tokens: int) -> Frames:
         """A delta of text; the first one after thought begins a block."""
-        frames = self._next_block(is_thinking=False) if self._is_thinking else ()
+        frames = self._block_of_text() if self._is_thinking else ()
         delta = f'{{"type":"text_delta","text":{encode_text(text)}}}'
         inner = f'{{"type":"content_block_delta","index":{self._block},"delta":{delta}}}'
         return (*frames, raw_chunk(inner, self._padding))
@@ -119,10 +117,10 @@ class AnthropicWriter:
             self._chunk({"type": "message_stop", METRICS: metrics(ending, self._served.model)}),
         )
 
-    def _next_block(self, *, is_thinking: bool) -> Frames:
+    def _block_of_text(self) -> Frames:
         ended = self._block_end()
         self._block += 1
-        self._is_thinking = is_thinking
+        self._is_thinking = False
         return (*ended, self._block_start())
 
     def _block_start(self) -> bytes:

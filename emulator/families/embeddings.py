@@ -63,7 +63,7 @@ class TitanEmbeddingsDialect(NativeDialect):
         }
         return whole_fields(reply), body
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> StreamWriter:
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> StreamWriter:
         """There is none: a vector comes in one piece."""
         raise errors.unsupported_streaming()
 

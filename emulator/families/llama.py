@@ -47,7 +47,7 @@ class LlamaDialect(NativeDialect):
         }
         return whole_fields(reply), body
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "LlamaWriter":
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> "LlamaWriter":
         """The frames of one answer."""
         return LlamaWriter(self._padding, served, request.input_tokens)
 

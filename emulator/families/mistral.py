@@ -62,7 +62,7 @@ class MistralDialect(NativeDialect):
         body = _answer(reply.request.options, reply.reasoning + reply.text, stop_or_length(reply.ending.stop_reason))
         return whole_fields(reply), body
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "MistralWriter":
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> "MistralWriter":
         """The frames of one answer."""
         return MistralWriter(self._padding, served, request.options)
 

@@ -62,7 +62,7 @@ class NovaDialect(NativeDialect):
         }
         return whole_fields(reply), body
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "NovaWriter":
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> "NovaWriter":
         """The frames of one answer."""
         return NovaWriter(self._padding, served)
 

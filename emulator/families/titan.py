@@ -52,7 +52,7 @@ class TitanDialect(NativeDialect):
         }
         return whole_fields(reply), {"inputTextTokenCount": reply.ending.usage.input_tokens, "results": [result]}
 
-    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage) -> "TitanWriter":
+    def writer(self, request: ModelRequest, served: ServedAs, usage: Usage, *, thinks: bool) -> "TitanWriter":
         """The frames of one answer."""
         return TitanWriter(self._padding, served, request.input_tokens)
 

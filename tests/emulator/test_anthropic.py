@@ -144,22 +144,6 @@ def test_thought_that_uses_up_max_tokens_leaves_no_answer() -> None:
     assert chunks[3]["delta"]["type"] == "signature_delta"
 
 
-def test_a_model_that_thinks_unasked_still_writes_blocks_that_begin_and_end() -> None:
-    chunks = written(thinks=False, thoughts=["Let me "], texts=["Yes."])
-
-    assert [(chunk["type"], chunk["index"]) for chunk in chunks if "index" in chunk] == [
-        ("content_block_start", 0),
-        ("content_block_stop", 0),
-        ("content_block_start", 1),
-        ("content_block_delta", 1),
-        ("content_block_delta", 1),
-        ("content_block_stop", 1),
-        ("content_block_start", 2),
-        ("content_block_delta", 2),
-        ("content_block_stop", 2),
-    ]
-
-
 def test_what_was_cached_is_told_at_the_start() -> None:
     usage = Usage(input_tokens=4, output_tokens=0, cache_read_tokens=18131, cache_write_tokens=7)
     start = written(thinks=False, thoughts=[], texts=["Yes."], usage=usage)[0]
@@ -175,8 +159,7 @@ def test_what_was_cached_is_told_at_the_start() -> None:
 def written(*, thinks: bool, thoughts: list[str], texts: list[str], usage: Usage | None = None) -> list[dict[str, Any]]:
     model = default_catalog().resolve(SONNET)
     served = ServedAs(model, SONNET, "a-request", None, "default", None, "standard")
-    request = ModelRequest("Hi", 9, 2000, reasoning_budget=1024 if thinks else None)
-    writer = DIALECT.writer(request, served, usage or Usage(9, 0))
+    writer = DIALECT.writer(ModelRequest("Hi", 9, 2000), served, usage or Usage(9, 0), thinks=thinks)
     ending = Ending(StopReason.END_TURN, None, usage or Usage(9, 5), latency_ms=30, first_byte_ms=20)
     frames = list(writer.opening())
     for thought in thoughts:

@@ -57,6 +57,16 @@ def test_an_offer_to_upgrade_is_passed_over_and_the_request_answered(emulator: E
             assert read_answer(reader)["stopReason"] == "end_turn"
 
 
+def test_who_asks_whether_to_go_on_is_not_told_in_the_middle_of_another_answer(emulator: EmulatorProcess) -> None:
+    """The request behind asks while the stream before it is still running."""
+    with connected(emulator) as (connection, reader):
+        connection.sendall(post("converse-stream"))
+        assert read_head(reader)[0] == 200
+        connection.sendall(post("converse", "Expect: 100-continue"))
+        assert FrameDecoder().feed(b"".join(read_chunks(reader)))[-1].headers[":event-type"] == "metadata"
+        assert read_answer(reader)["stopReason"] == "end_turn"
+
+
 def test_an_offer_to_upgrade_may_come_in_pieces(emulator: EmulatorProcess) -> None:
     request = post("converse", "Connection: Upgrade", "Upgrade: h2c")
     with connected(emulator) as (connection, reader):

@@ -225,10 +225,9 @@ def test_unmodified_clients_get_the_given_answer_whole_or_streamed(start_emulato
     events = list(bedrock.converse_stream(**ask(PROMPT))["stream"])
     deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
 
-    assert whole["output"]["message"]["content"] == [
-        {"reasoningContent": {"reasoningText": {"text": "An order."}}},
-        {"text": TEXT},
-    ]
+    thought, answer = whole["output"]["message"]["content"]
+    assert thought["reasoningContent"]["reasoningText"]["text"] == "An order."
+    assert answer == {"text": TEXT}
     assert (whole["stopReason"], whole["usage"]["outputTokens"]) == ("max_tokens", 40)
     assert "".join(delta.get("text", "") for delta in deltas) == TEXT
     assert "".join(delta.get("reasoningContent", {}).get("text", "") for delta in deltas) == "An order."

@@ -268,6 +268,35 @@ def thoughts(answer: dict[str, Any]) -> list[str]:
     return [block["reasoningContent"]["reasoningText"]["text"] for block in blocks if "reasoningContent" in block]
 
 
+def test_a_thought_is_signed_whole_and_streamed(start_emulator: StartEmulator) -> None:
+    """Clients hand it back with the next turn, signature and all."""
+    emulator = start_emulator(config={"default": FAST["default"] | {"reasoning": {"always": True, "tokens": 25}}})
+    bedrock = client(emulator)
+    request = ask() | {"modelId": HAIKU}
+    thought = bedrock.converse(**request)["output"]["message"]["content"][0]["reasoningContent"]["reasoningText"]
+    events = bedrock.converse_stream(**request)["stream"]
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    streamed = [delta["reasoningContent"] for delta in deltas if "reasoningContent" in delta]
+
+    assert sorted(thought) == ["signature", "text"]
+    assert len(thought["signature"]) == len(streamed[-1]["signature"])
+    assert "".join(part.get("text", "") for part in streamed) == thought["text"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [
+        ({"temperature": 7.0}, "Value '7.0' at 'inferenceConfig.temperature' failed .* less than or equal to 1"),
+        ({"topP": -0.5}, "Value '-0.5' at 'inferenceConfig.topP' failed .* greater than or equal to 0"),
+    ],
+)
+def test_a_temperature_is_a_share(emulator: EmulatorProcess, setting: dict[str, float], rule: str) -> None:
+    unchecked = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+    bedrock = boto3.client("bedrock-runtime", endpoint_url=emulator.url, region_name="us-east-1", config=unchecked)
+    with pytest.raises(bedrock.exceptions.ValidationException, match=rule):
+        bedrock.converse(**ask(inferenceConfig=setting))
+
+
 def test_a_model_configured_to_reason_always_does_and_others_are_left_alone(start_emulator: StartEmulator) -> None:
     always: dict[str, Any] = FAST["default"] | {"reasoning": {"always": True, "tokens": 25}}
     emulator = start_emulator(config={"default": always})

@@ -208,5 +208,5 @@ def said_with_thought(dialect: Any, request: ModelRequest, model: Any) -> tuple[
     served = ServedAs(model, model.id, "a-request", None, "default", None, "standard")
     ending = Ending(StopReason.END_TURN, None, Usage(6, 3), latency_ms=30, first_byte_ms=20)
     _, whole = dialect.whole(WholeReply(request, served, "Hmm. ", "Yes.", ending))
-    (chunk,) = documents(dialect.writer(request, served, Usage(6, 0)).reasoning("Hmm. ", 2))
+    (chunk,) = documents(dialect.writer(request, served, Usage(6, 0), thinks=False).reasoning("Hmm. ", 2))
     return whole, chunk

@@ -11,8 +11,9 @@ import pytest
 
 from bedrock.clock import now
 from bedrock.outcome import Outcome
-from emulator.process import EmulatorError, EmulatorProcess
+from emulator.process import EmulatorProcess
 from emulator.truth import CLIENT_GONE, TruthEntry, TruthLog
+from tests.support.families import FAMILIES, Family
 from tests.support.sdk import FAST, NOVA, ask, client
 
 CONTRACT = [
@@ -147,10 +148,52 @@ def test_the_endpoint_answers_with_the_lines_of_the_file() -> None:
     assert log.page(since=9).lines == []
 
 
-def test_forgotten_lines_are_not_passed_over_silently(start_emulator: StartEmulator) -> None:
+def test_after_a_reset_the_log_begins_again(start_emulator: StartEmulator) -> None:
     emulator = start_emulator(config=FAST)
-    client(emulator).converse(**ask())
+    bedrock = client(emulator)
+    bedrock.converse(**ask())
     emulator.reset()
 
-    with pytest.raises(EmulatorError, match="no longer in memory"):
-        emulator.truth(since=0)
+    assert emulator.truth() == []
+    bedrock.converse(**ask())
+    assert [entry["seq"] for entry in emulator.truth()] == [2]
+
+
+def test_lines_that_had_to_go_are_not_passed_over_silently() -> None:
+    log = TruthLog(memory_lines=2)
+    for _ in range(3):
+        log.append(TruthEntry(outcome="ok"))
+    assert log.page(since=0).forgotten == 1
+    log.forget()
+    assert log.page(since=0).forgotten == 0
+    for _ in range(3):
+        log.append(TruthEntry(outcome="ok"))
+
+    assert log.page(since=0).forgotten == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_times_are_in_order_in_the_streams_of_every_family(start_emulator: StartEmulator, family: Family) -> None:
+    emulator = start_emulator(config=FAST)
+    body = json.dumps(family.body("Any ghost stories?", 20))
+    stream = client(emulator).invoke_model_with_response_stream(modelId=family.model_id, body=body)
+    list(stream["body"])
+    (entry,) = emulator.truth()
+
+    times = [entry[name] for name in CONTRACT if name.endswith("_at")]
+    assert times == sorted(times)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that takes nothing")
+def test_a_disk_that_is_full_stops_no_answer_and_is_told(start_emulator: StartEmulator, tmp_path: Path) -> None:
+    """Places are left, connections stay usable, and nothing is lost from the log in memory."""
+    config = {"default": FAST["default"] | {"concurrency": {"limit": 2}}}
+    emulator = start_emulator(config=config, truth_log=Path("/dev/full"), log=tmp_path / "log")
+    bedrock = client(emulator)
+    for _ in range(5):
+        assert bedrock.converse(**ask())["stopReason"]
+
+    assert len(emulator.truth()) == 5
+    assert emulator.stats()["truth_lines_unwritten"] == 5
+    assert "The truth log cannot be written (No space left on device)" in (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
