@@ -12,8 +12,14 @@ def decode_body(raw: bytes) -> dict[str, Any]:
     """The request body as a mapping."""
     try:
         body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise errors.malformed(f"#: it is not JSON ({error})") from None
+    except UnicodeDecodeError:
+        raise errors.malformed("#: it is not UTF-8") from None
+    except RecursionError:
+        raise errors.malformed("#: it is nested too deeply") from None
+    except ValueError:  # the only one left
+        raise errors.malformed("#: it has a number of too many digits") from None
     if not isinstance(body, dict):
         raise errors.malformed("#: expected type: JSONObject")
     return body
@@ -45,7 +51,8 @@ def objects(value: Any, where: str) -> list[dict[str, Any]]:
 def whole_number(value: Any, where: str) -> int:
     """A whole number; `where` is a path with slashes."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise errors.malformed(f"#/{where}: expected type: Integer, found: {shown(value)}")
+        found = json.dumps(value)[:100] if isinstance(value, bool) else shown(value)
+        raise errors.malformed(f"#/{where}: expected type: Integer, found: {found}")
     return value
 
 

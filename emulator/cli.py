@@ -95,7 +95,10 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     if options.stop_with_stdin:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, stopped)
+        try:
+            loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, loop, stopped)
+        except OSError as error:  # a file has no end that one could wait for
+            raise UsageError("--stop-with-stdin needs a pipe or a terminal as its input") from error
     emulator = Emulator(config, library, truth, seed)
     try:
         host, port = await emulator.start(options.host, options.port, tls.context if tls else None)
@@ -112,8 +115,14 @@ async def _serve(
     emulator.stop()
 
 
+def _command() -> str:
+    """How the user has called it: by the module, or by the command that pip installs."""
+    name = Path(sys.argv[0]).name
+    return "python -m emulator" if name == "__main__.py" else name
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m emulator", description="A local Amazon Bedrock runtime endpoint.")
+    parser = argparse.ArgumentParser(prog=_command(), description="A local Amazon Bedrock runtime endpoint.")
     parser.error = _usage_error  # type: ignore[method-assign,assignment]
     parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to listen on (default {DEFAULT_HOST})")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"0 picks a free one (default {DEFAULT_PORT})")
@@ -144,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _usage_error(message: str) -> None:
-    print(f"emulator: {message} (see python -m emulator --help)", file=sys.stderr)
+    print(f"emulator: {message} (see {_command()} --help)", file=sys.stderr)
     sys.exit(EXIT_CONFIGURATION)
 
 

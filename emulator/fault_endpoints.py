@@ -55,6 +55,7 @@ def _decoded(body: bytes, problems: list[str]) -> list[Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        problems.append(f'The body must be a rule or a list of rules in JSON, like {{"kind": "stall"}} ({error})')
+        why = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
+        problems.append(f'The body must be a rule or a list of rules in JSON, like {{"kind": "stall"}}{why}')
         return []
     return document if isinstance(document, list) else [document]

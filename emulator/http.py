@@ -64,6 +64,9 @@ class Handler(Protocol):
     def handle(self, exchange: "Exchange") -> None:
         """Answer the exchange, now or later."""
 
+    def abandoned(self, exchange: "Exchange", *, by_client: bool) -> None:
+        """The exchange's turn never came: its connection has ended, by the client or by this side."""
+
 
 class Exchange:
     """One request and the answer to it.
@@ -262,7 +265,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection once what is written is sent."""
         self._fd = -1
-        self._waiting.clear()
+        self._abandon_waiting(by_client=False)
         if self._transport is not None:
             self._transport.close()
 
@@ -307,9 +310,15 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write_eof()
 
+    def _abandon_waiting(self, *, by_client: bool) -> None:
+        """Requests that came behind another and will have no answer."""
+        while self._waiting:
+            request = self._waiting.popleft()
+            self._handler.abandoned(Exchange(request, self, request.received_at), by_client=by_client)
+
     def _client_gone(self) -> None:
         self._fd = -1
-        self._waiting.clear()
+        self._abandon_waiting(by_client=True)
         exchange, self._exchange = self._exchange, None
         if exchange is not None and exchange.on_gone is not None:
             exchange.on_gone()
@@ -385,7 +394,7 @@ def _http_date() -> str:
 def _malformed(data: bytes, error: Exception) -> tuple[int, str]:
     """Status and text for bytes that are no HTTP/1.1 request."""
     if data.startswith(_HTTP2_PREFACE):
-        hint = "This endpoint speaks HTTP/1.1 only; a client tried HTTP/2 (JavaScript SDK: use NodeHttpHandler)."
+        hint = "This endpoint speaks HTTP/1.1 only; a client tried HTTP/2 (JavaScript SDK: use NodeHttpHandler; Java SDK: Protocol.HTTP1_1)."
         tell_user(hint)
         return 505, hint
     if data.startswith(_TLS_HANDSHAKE):

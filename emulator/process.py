@@ -27,6 +27,8 @@ _READY_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _CALL_TIMEOUT_S = 30.0
 _SHOWN_LOG_LINES = 20
+#: Characters of an answer that an error repeats: all that is wrong with some fault rules, as a rule.
+_SHOWN_ANSWER = 2_000
 
 
 class EmulatorError(RuntimeError):
@@ -148,15 +150,28 @@ class EmulatorProcess:
         """Empty counts, quotas and the truth log's memory, and begin the random numbers again."""
         self.request("POST", "/_emulator/reset")
 
+    def add_faults(self, *rules: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Add fault rules (docs/emulator-faults.md); returns them as understood, with their ids.
+
+        EmulatorError with all that is wrong with them, and then none is added.
+        """
+        text, _ = self._ask("POST", "/_emulator/faults", json.dumps(list(rules)).encode())
+        added: list[dict[str, Any]] = json.loads(text)["faults"]
+        return added
+
+    def remove_faults(self) -> None:
+        """Remove all fault rules, those of the configuration, too."""
+        self._ask("DELETE", "/_emulator/faults")
+
     def request(self, method: str, path: str) -> dict[str, Any]:
         """The JSON answer of one of the emulator's own endpoints; EmulatorError if there is none."""
         document: dict[str, Any] = json.loads(self._ask(method, path)[0])
         return document
 
-    def _ask(self, method: str, path: str) -> tuple[str, Message]:
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[str, Message]:
         connection = self._connection()
         try:
-            connection.request(method, path)
+            connection.request(method, path, body)
             response = connection.getresponse()
             text = response.read().decode("utf-8")
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -164,7 +179,7 @@ class EmulatorProcess:
         finally:
             connection.close()
         if response.status != 200:
-            raise EmulatorError(f"{method} {path} was answered with {response.status}: {text[:200]}")
+            raise EmulatorError(f"{method} {path} was answered with {response.status}: {text[:_SHOWN_ANSWER]}")
         return text, response.headers
 
     def _connection(self) -> http.client.HTTPConnection:

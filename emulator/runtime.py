@@ -1,5 +1,6 @@
 """What happens to a request: read, admitted or refused, composed, planned, answered."""
 
+import contextlib
 import random
 import sys
 import traceback
@@ -78,6 +79,14 @@ class Runtime:
         """Answer one request, now or when it is due."""
         call = self._ledger.open(exchange)
         self._guarded(exchange, call, lambda: self._start(exchange, call))
+
+    def abandoned(self, exchange: Exchange, outcome: str) -> None:
+        """Write down a request whose turn never came, because its connection has ended."""
+        call = self._ledger.open(exchange)
+        with contextlib.suppress(ServiceError):
+            operation, model_id = route(exchange.request)
+            call.concerns(operation, model_id, None)
+        call.end(outcome)
 
     def reset(self) -> None:
         """Fill all quotas and begin the random numbers and the fault rules again; answers under way go on."""

@@ -18,7 +18,7 @@ from emulator.runtime import Runtime
 from emulator.schedule import Agenda
 from emulator.text import ResponseLibrary
 from emulator.tls_connection import TlsConnection
-from emulator.truth import FORGOTTEN_HEADER, TRUTH_SCHEMA_VERSION, TruthLog
+from emulator.truth import CLIENT_GONE, FORGOTTEN_HEADER, TRUTH_SCHEMA_VERSION, TruthLog
 
 ADMIN_PREFIX = "/_emulator/"
 _BACKLOG = 4096
@@ -77,6 +77,11 @@ class Emulator:
         else:
             self._runtime.handle(exchange)
 
+    def abandoned(self, exchange: Exchange, *, by_client: bool) -> None:
+        """Write down a request that was read and will not be answered, because its connection has ended."""
+        if not exchange.request.path.startswith(ADMIN_PREFIX):
+            self._runtime.abandoned(exchange, CLIENT_GONE if by_client else Outcome.CONNECTION_ERROR)
+
     def _handle_admin(self, exchange: Exchange, name: str) -> None:
         method, headers = exchange.request.method, exchange.request.headers
         if "origin" in headers or (self._is_local and not _names_this_machine(headers.get("host", ""))):
@@ -114,6 +119,9 @@ class Emulator:
             since = int(query.get("since", ["0"])[-1])
             limit = max(int(query["limit"][-1]), 1) if "limit" in query else None
         except ValueError:
+            since = -1
+            limit = None
+        if since < 0:
             exchange.respond_json(400, {"message": "`since` and `limit` are whole numbers."})
             return
         page = self._ledger.truth.page(since, limit)

@@ -19,6 +19,7 @@ import httptools
 
 from bedrock.clock import now
 from bedrock.failures import CallFailedError, Failure
+from bedrock.wire import kernel_stamps
 from bedrock.wire.tls import TlsPipe
 
 _RECEIVE_BYTES = 64 * 1024
@@ -40,6 +41,10 @@ class AnswerSink(Protocol):
     def head(self, status: int, headers: dict[str, str], at: float) -> None:
         """The status and the headers (names in lower case) have been read."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first token has come: what is read from then on needs no second clock."""
+
     def body(self, data: bytes, at: float) -> None:
         """A part of the body; `at` is when the bytes arrived, in Unix seconds of `bedrock.clock`."""
 
@@ -52,10 +57,16 @@ class Connection:
         started_at = now()
         self._address = address
         self._loop: Any = gevent.get_hub().loop
-        self._socket, self._tls = _open(address, connect_timeout_s)
+        self._socket, self._tls, tls_s = _open(address, connect_timeout_s)
         self._fd = self._socket.fileno()
         self.connect_ms = (now() - started_at) * 1000.0
+        #: The TLS handshake's part of it; None without TLS.
+        self.tls_ms = None if tls_s is None else tls_s * 1000.0
         self.bytes_received = 0
+        #: How long what brought the first token lay in the socket; None where nobody can tell (TLS, not Linux).
+        self.receive_lag_ms: float | None = None
+        self._can_stamp = self._tls is None and kernel_stamps.enable(self._socket)
+        self._is_stamping = False
         self.is_open = True
         self.calls = 0
         self._parser = httptools.HttpResponseParser(self)
@@ -81,6 +92,8 @@ class Connection:
         self._sink = sink
         self.calls += 1
         self.bytes_received = 0
+        self.receive_lag_ms = None
+        self._is_stamping = self._can_stamp
         waiter = self._waiter = Waiter()
         self._timeout_s = read_timeout_s
         try:
@@ -127,7 +140,7 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            data = self._socket.recv(_RECEIVE_BYTES)
+            data = self._receive_stamped() if self._is_stamping else self._socket.recv(_RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -146,6 +159,12 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - it belongs to the greenlet that made the call, not to the loop
             self._fail(error)
 
+    def _receive_stamped(self) -> bytes:
+        data, lag_s = kernel_stamps.receive(self._socket, _RECEIVE_BYTES)
+        if data:
+            self.receive_lag_ms = None if lag_s is None else lag_s * 1000.0
+        return data
+
     def _feed(self, data: bytes) -> None:
         if self._sink is None:  # an idle server says nothing; whatever this is, the connection cannot be trusted
             self.close()
@@ -158,6 +177,8 @@ class Connection:
             raise (
                 cause if isinstance(cause, Exception) else CallFailedError(Failure.INVALID_RESPONSE, str(error))
             ) from error
+        if self._is_stamping and self._sink.has_begun:
+            self._is_stamping = False
         if self._is_complete:
             self._is_complete = False
             waiter, self._waiter, self._sink = self._waiter, None, None
@@ -244,8 +265,8 @@ class Connection:
             self._timer = None
 
 
-def _open(address: Address, timeout_s: float) -> tuple[Any, TlsPipe | None]:
-    """A connected non-blocking socket of the standard library, without gevent's wrapping, and its TLS."""
+def _open(address: Address, timeout_s: float) -> tuple[Any, TlsPipe | None, float | None]:
+    """A connected non-blocking socket of the standard library, not gevent's; its TLS, and how long that took."""
     try:
         cooperative = gevent.socket.create_connection((address.host, address.port), timeout_s)
     except TimeoutError as error:
@@ -255,9 +276,12 @@ def _open(address: Address, timeout_s: float) -> tuple[Any, TlsPipe | None]:
     try:
         cooperative.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         cooperative.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        tls = None if address.tls is None else TlsPipe(address.tls, address.host)
-        if tls is not None:
+        tls, tls_s = None, None
+        if address.tls is not None:
+            connected_at = now()
+            tls = TlsPipe(address.tls, address.host)
             tls.shake_hands(cooperative)
+            tls_s = now() - connected_at
     except TimeoutError as error:
         cooperative.close()
         raise CallFailedError(Failure.CONNECT_TIMEOUT, "TLS handshake") from error
@@ -267,4 +291,4 @@ def _open(address: Address, timeout_s: float) -> tuple[Any, TlsPipe | None]:
     # The loop's call-backs need the bare system call: gevent's would look for a greenlet to put to sleep.
     plain = get_original("socket", "socket")(fileno=cooperative.detach())
     plain.setblocking(False)
-    return plain, tls
+    return plain, tls, tls_s

@@ -53,12 +53,17 @@ class WireTransport:
             record.ended_at = now()
 
     def _call(self, request: ApiRequest, record: InvocationRecord, sink: "_Answer") -> None:
+        encoded = self._encode(request)
+        record.started_at = now()  # writing and signing the request is the generator's time, not the service's
         connection, record.pool_wait_ms = self._pool.lend()
         try:
-            record.connect_ms = connection.connect_ms if connection.calls == 0 else 0.0
-            connection.exchange(self._encode(request), sink, self._read_timeout_s)
+            is_new = connection.calls == 0
+            record.connect_ms = connection.connect_ms if is_new else 0.0
+            record.tls_ms = connection.tls_ms if is_new else None
+            connection.exchange(encoded, sink, self._read_timeout_s)
         finally:
             record.bytes_received = connection.bytes_received
+            record.receive_lag_ms = connection.receive_lag_ms
             self._pool.take_back(connection)
 
     def _encode(self, request: ApiRequest) -> bytes:
@@ -82,14 +87,20 @@ class _Answer:
         self._reader: StreamReader | None = None
         self._is_refused = False
 
-    def head(self, status: int, headers: dict[str, str], at: float) -> None:  # noqa: ARG002 - the protocol's
+    def head(self, status: int, headers: dict[str, str], at: float) -> None:
         """Status and headers."""
         record = self._record
+        record.first_byte_at = at
         record.http_status = status
         record.request_id = headers.get("x-amzn-requestid")
         self._headers = headers
         if status == 200 and self._request.is_streamed:
             self._reader = self._request.stream_reader(record, headers, self._transcript)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first token of a stream has come; a body in one piece has begun when it is whole."""
+        return self._record.first_token_at is not None
 
     def body(self, data: bytes, at: float) -> None:
         """A part of the body."""

@@ -14,8 +14,11 @@ from bedrock.catalog import (
     Price,
     UnknownModelError,
     default_catalog,
+    id_to_send,
+    is_arn,
     profile_id,
     read_catalog,
+    short_name,
     split_model_id,
 )
 from bedrock.pricing import cost_usd
@@ -123,3 +126,53 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path, content: str) -> N
 
     with pytest.raises(CatalogError, match=r"models\.yaml"):
         read_catalog(path)
+
+
+ACCOUNT = "arn:aws:bedrock:us-east-1:123456789012"
+OPAQUE = ["provisioned-model/abcdef123456", "application-inference-profile/a1b2c3"]
+
+
+@pytest.mark.parametrize("resource", OPAQUE)
+@pytest.mark.parametrize("account", ["123456789012", "<account>"])
+def test_an_opaque_arn_is_the_model_that_is_written_behind_it(resource: str, account: str) -> None:
+    arn = f"arn:aws:bedrock:us-east-1:{account}:{resource}"
+    written = f"{arn}=us.amazon.nova-pro-v1:0"
+
+    assert split_model_id(written) == ModelId("amazon.nova-pro-v1:0", "us")
+    assert CATALOG.resolve_chat(written).id == "amazon.nova-pro-v1:0"
+    assert id_to_send(written) == id_to_send(arn) == arn
+    assert is_arn(written)
+    assert profile_id(written, "eu") == written, "an ARN is sent as it is"
+    assert short_name(written) == resource.partition("/")[2]
+
+
+@given(model_ids, prefixes)
+def test_every_other_id_is_sent_and_shown_as_it_is(base: str, prefix: str | None) -> None:
+    sent = profile_id(base, prefix)
+
+    assert (id_to_send(sent), short_name(sent), is_arn(sent)) == (sent, sent, False)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "said"),
+    [
+        (f"{ACCOUNT}:provisioned-model/x", "This ARN does not say which model it stands for"),
+        (f"{ACCOUNT}:provisioned-model/x=amazon.nova-po-v1:0", "Did you mean amazon.nova-pro-v1:0?"),
+        (f"{ACCOUNT}:prompt-router/x=amazon.nova-pro-v1:0", "A prompt-router ARN cannot be tested"),
+        (f"{ACCOUNT}:inference-profile/us.amazon.nova-pro-v1:0=amazon.nova-lite-v1:0", "is amazon.nova-pro-v1:0"),
+    ],
+)
+def test_an_arn_that_names_no_model_is_refused_without_its_account(model_id: str, said: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        CATALOG.resolve_chat(model_id)
+
+    assert said in str(caught.value)
+    assert "123456789012" not in str(caught.value)
+
+
+def test_provisioned_throughput_has_no_price_per_token_and_other_arns_have_their_models() -> None:
+    model = "us.amazon.nova-pro-v1:0"
+
+    assert CATALOG.price(f"{ACCOUNT}:provisioned-model/x={model}", "default") is None
+    for arn in (f"{ACCOUNT}:application-inference-profile/x={model}", f"{ACCOUNT}:inference-profile/{model}"):
+        assert CATALOG.price(arn, "default") == CATALOG.price(model, "default") is not None

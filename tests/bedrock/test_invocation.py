@@ -87,8 +87,10 @@ def test_the_line_has_the_fields_of_the_contract_in_its_order() -> None:
         "bytes_received",
     ]
 
-    assert list(FIELD_NAMES) == contract
-    assert list(json.loads(InvocationRecord("r", "c", "p", 0, "m").to_json())) == contract
+    beyond = ["first_byte_at", "tls_ms", "burst_share", "receive_lag_ms"]
+
+    assert list(FIELD_NAMES) == contract + beyond
+    assert list(json.loads(InvocationRecord("r", "c", "p", 0, "m").to_json())) == contract + beyond
 
 
 def test_what_did_not_happen_is_null() -> None:
@@ -131,3 +133,23 @@ def test_gaps_are_between_neighbours_and_none_where_there_are_none() -> None:
     fill_gaps(record, [1.0, 1.1, 1.4])
     assert record.gap_p50_ms == pytest.approx(200.0)
     assert record.gap_max_ms == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "share"),
+    [
+        ([float(number) for number in range(101)], 6 / 101),
+        ([1.0] * 10, 1.0),
+        ([0.0] * 9 + [100.0], 0.9),
+        ([1.0], None),
+        ([], None),
+    ],
+    ids=["even", "all at once", "held back but for the last", "one event", "none"],
+)
+def test_the_burst_share_tells_an_even_stream_from_one_that_was_held_back(
+    times_s: list[float], share: float | None
+) -> None:
+    record = InvocationRecord("r", "c", "p", 0, "m")
+    fill_gaps(record, times_s)
+
+    assert record.burst_share == (None if share is None else pytest.approx(share))

@@ -11,6 +11,7 @@ from bedrock.outcome import (
     canonical_code,
     classify_http_error,
     classify_stream_exception,
+    mask_accounts,
     redact,
 )
 
@@ -92,3 +93,18 @@ def test_accounts_and_keys_do_not_reach_the_outputs(text: str, shown: str) -> No
 @given(st.text(max_size=2000))
 def test_service_text_is_cut(text: str) -> None:
     assert len(redact(text)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("arn:aws:bedrock:us-east-1:123456789012:custom-model/x", "arn:aws:bedrock:us-east-1:<account>:custom-model/x"),
+        ("arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ax", "arn%3Aaws%3Abedrock%3Aus-east-1%3A<account>%3Ax"),
+        ("arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:x", "arn:aws-us-gov:bedrock:us-gov-west-1:<account>:x"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/m", "arn:aws:bedrock:us-east-1::foundation-model/m"),
+        ("seed: 123456789012", "seed: 123456789012"),
+    ],
+)  # fmt: skip
+def test_accounts_of_arns_are_masked_and_other_numbers_stay(text: str, masked: str) -> None:
+    assert mask_accounts(text) == masked
+    assert mask_accounts(masked) == masked

@@ -29,7 +29,7 @@ STREAMS = tuple(api for api in APIS if api.endswith("stream"))
 DIFFERING = {
     "transport", "request_id", "started_at", "first_event_at", "first_token_at", "first_answer_at", "last_token_at",
     "ended_at", "gap_p50_ms", "gap_p95_ms", "gap_max_ms", "server_latency_ms", "connect_ms", "pool_wait_ms",
-    "bytes_received",
+    "bytes_received", "first_byte_at", "tls_ms", "burst_share", "receive_lag_ms",
 }  # fmt: skip
 TIMES = ("first_event_at", "first_token_at", "first_answer_at", "last_token_at")
 

@@ -7,6 +7,8 @@ from gevent.server import StreamServer
 import datetime
 import itertools
 import socket
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +115,26 @@ def test_a_connection_is_kept_and_its_cost_is_on_the_first_call_only() -> None:
     assert first.connect_ms is not None
     assert first.connect_ms > 0
     assert second.connect_ms == 0
+    assert first.tls_ms is None
     assert first.bytes_received == second.bytes_received == len(ANSWER)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's time stamps are Linux's")
+def test_what_lies_in_the_socket_while_the_loop_is_busy_is_known_from_the_kernel() -> None:
+    """An answer arrives while nobody reads: our stamp is late, and the kernel's tells by how much."""
+    with EmulatorProcess(FAST, seed=1) as emulator:
+        transport = transport_to(emulator.url)
+        at_ease = called(transport)
+        call = gevent.spawn(called, transport)
+        gevent.sleep(0)  # it sends its request and waits
+        busy_until = time.monotonic() + 0.2
+        while time.monotonic() < busy_until:
+            pass
+        held_up = call.get()
+
+    assert at_ease.receive_lag_ms is not None
+    assert held_up.receive_lag_ms is not None
+    assert held_up.receive_lag_ms > 100.0 > at_ease.receive_lag_ms
 
 
 def test_a_connection_that_the_server_closed_while_it_was_idle_is_replaced_and_no_call_fails() -> None:
@@ -228,6 +249,11 @@ def test_calls_go_over_verified_tls(tls_emulator: EmulatorProcess, monkeypatch: 
 
     assert [record.outcome for record in records] == [Outcome.OK] * 3
     assert [record.connect_ms == 0 for record in records] == [False, True, True]
+    first, *others = records
+    assert first.connect_ms is not None
+    assert first.tls_ms is not None
+    assert 0 < first.tls_ms < first.connect_ms
+    assert [record.tls_ms for record in others] == [None, None]
     assert all(record.output_tokens == 50 for record in records)
 
 

@@ -373,3 +373,12 @@ def test_two_runs_with_one_seed_say_the_same(start: Start, tmp_path: Path) -> No
         return [document["output"]["message"]["content"][0]["text"] for document in documents]
 
     assert answers("7") == answers("7") != answers("8")
+
+
+def test_input_that_has_no_end_to_wait_for_is_refused_in_a_sentence() -> None:
+    command = [*COMMAND, "--port", "0", "--stop-with-stdin"]
+    options = {"capture_output": True, "text": True, "cwd": PROJECT_ROOT, "timeout": PATIENCE_S}
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, **options)
+
+    assert ended.returncode == 4
+    assert ended.stderr == "emulator: --stop-with-stdin needs a pipe or a terminal as its input\n"

@@ -270,7 +270,15 @@ def test_a_message_stays_short_however_much_is_wrong(bedrock: Any) -> None:
 
 @both_operations
 @pytest.mark.parametrize(
-    ("body", "problem"), [(b"{", "it is not JSON"), (b"[]", "JSONObject"), (b"", "it is not JSON")]
+    ("body", "problem"),
+    [
+        (b"{", "it is not JSON"),
+        (b"[]", "JSONObject"),
+        (b"", "it is not JSON"),
+        (b'{"prompt": "\xff"}', "it is not UTF-8"),
+        (b"[" * 200_000, "it is nested too deeply"),
+        (b'{"max_tokens": ' + b"9" * 5_000 + b"}", "it has a number of too many digits"),
+    ],
 )
 def test_a_body_that_is_no_json_object_is_refused(bedrock: Any, ask: Any, body: bytes, problem: str) -> None:
     call = bedrock.invoke_model if ask is invoke else bedrock.invoke_model_with_response_stream

@@ -9,7 +9,7 @@ import botocore.exceptions
 import pytest
 from botocore.config import Config
 
-from emulator.process import EmulatorProcess
+from emulator.process import EmulatorError, EmulatorProcess
 from tests.support.faults import add_faults, admin, hits
 from tests.support.sdk import FAST, NOVA, ask, client
 
@@ -39,6 +39,16 @@ def listed(emulator: EmulatorProcess) -> list[dict[str, Any]]:
     assert status == 200
     rules: list[dict[str, Any]] = document["faults"]
     return rules
+
+
+def test_a_program_adds_rules_and_is_told_what_is_wrong_with_them(emulator: EmulatorProcess) -> None:
+    added = emulator.add_faults(OUTAGE, {"kind": "stall"})
+
+    assert [rule["source"] for rule in added] == ["added", "added"]
+    with pytest.raises(EmulatorError, match="explode"):
+        emulator.add_faults({"kind": "explode"})
+    emulator.remove_faults()
+    assert listed(emulator) == []
 
 
 def outcome(bedrock: Any, **extra: Any) -> str:

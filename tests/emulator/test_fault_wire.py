@@ -86,7 +86,9 @@ def test_requests_behind_a_cut_answer_are_not_answered(emulator: EmulatorProcess
         connection.sendall(post() + post())
         reader.read()
 
-    assert len(emulator.truth()) == before + 1
+    cut, behind = emulator.truth(since=before)
+    assert (cut["outcome"], cut["events"]) != (behind["outcome"], behind["events"])
+    assert (behind["outcome"], behind["status"], behind["events"]) == ("connection_error", None, None)
 
 
 @pytest.mark.parametrize(("part", "error"), [("prelude", PreludeChecksumError), ("message", MessageChecksumError)])

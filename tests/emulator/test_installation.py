@@ -103,6 +103,9 @@ def test_the_emulator_needs_nothing_of_this_project_that_it_does_not_declare(ins
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
     loaded = run(tmp_path, sys.executable, "-P", "-c", LIST_LOADED, PYTHONPATH=str(installed)).stdout.split()
 
+    page = (PROJECT_ROOT / "docs" / "emulator-testing.md").read_text(encoding="utf-8")
+
+    assert all(f"`{name}`" in page for name in [project["name"], *declared, *project["scripts"]])
     assert {"bedrock-loadtest", "uvloop", "httptools", "pydantic", "pyyaml"} <= set(loaded)
     assert set(loaded) & (pinned - declared) == set()
     assert declared <= pinned

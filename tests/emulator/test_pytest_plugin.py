@@ -1,6 +1,7 @@
 """The pytest plugin as another project uses it: its own rootdir, its own tests, its own pytest process."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from emulator.process import PROJECT_ROOT, EmulatorProcess
 from emulator.pytest_plugin import client_environment
+
+PAGE = (PROJECT_ROOT / "docs" / "emulator-testing.md").read_text(encoding="utf-8")
 
 URL = "http://127.0.0.1:8700"
 
@@ -156,6 +159,19 @@ def test_folders_with_our_names_where_the_tests_are_run_are_not_taken_for_ours(
     monkeypatch.chdir(tmp_path)
 
     assert start_emulator().stats()["total"]["requests"] == 0
+
+
+def test_the_tests_of_the_page_pass_as_they_are_printed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT_ROOT))
+    files = dict(re.findall(r"```(?:python|yaml)\n# ([\w.]+)\n(.*?)```", PAGE, re.DOTALL))
+    for name, text in files.items():
+        start = f"{CONFTEST}\n" if name == "conftest.py" else ""
+        (pytester.path / name).write_text(start + text, encoding="utf-8")
+
+    assert {"assistant.py", "conftest.py", "test_assistant.py", "test_trouble.py", "answers.yaml"} <= set(files)
+    run(pytester).assert_outcomes(passed=7)
 
 
 def test_the_plugin_loads_no_sdk(project: pytest.Pytester) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from bedrock.clock import now
 from bedrock.outcome import Outcome
-from emulator.process import EmulatorProcess
+from emulator.process import EmulatorError, EmulatorProcess
 from emulator.truth import CLIENT_GONE, TruthEntry, TruthLog
 from tests.support.families import FAMILIES, Family
+from tests.support.faults import wait_for
 from tests.support.sdk import FAST, NOVA, ask, client
 
 CONTRACT = [
@@ -146,6 +147,27 @@ def test_the_endpoint_answers_with_the_lines_of_the_file() -> None:
     assert log.page(since=4).forgotten == 0
     assert [json.loads(line)["seq"] for line in log.page(since=2, limit=2).lines] == [3, 4]
     assert log.page(since=9).lines == []
+
+
+def test_requests_behind_one_whose_client_vanished_are_logged_too(start_emulator: StartEmulator) -> None:
+    """Pipelined: read, but their turn never came."""
+    emulator = start_emulator(config=SLOW)
+    body = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    host, port = emulator.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request_bytes(f"/model/{NOVA}/converse-stream", body) * 5)
+        connection.recv(10)
+    wait_for(lambda: len(emulator.truth()) == 5)
+
+    assert {entry["outcome"] for entry in emulator.truth()} == {CLIENT_GONE}
+    assert {entry["model_id"] for entry in emulator.truth()} == {NOVA}
+    assert emulator.stats()["total"]["in_flight"] == 0
+
+
+@pytest.mark.parametrize("query", ["since=-1", "since=abc", "limit=x"])
+def test_a_place_in_the_log_is_a_whole_number(start_emulator: StartEmulator, query: str) -> None:
+    with pytest.raises(EmulatorError, match=r"400.*whole numbers"):
+        start_emulator(config=FAST).request("GET", f"/_emulator/truth?{query}")
 
 
 def test_after_a_reset_the_log_begins_again(start_emulator: StartEmulator) -> None:
