@@ -7,12 +7,16 @@ from typing import Any
 
 from loadgen import interrupts
 from loadgen.director import Director
+from loadgen.hub_stalls import keep_default_options
 from loadgen.options import add_options
 from loadgen.participant import Participant
 from loadgen.web_form import install as install_form_check
 
 #: Attribute of Locust's environment under which users find this process's part of the test.
 PARTICIPANT_ATTRIBUTE = "bedrock_participant"
+
+
+keep_default_options()
 
 
 @events.init_command_line_parser.add_listener

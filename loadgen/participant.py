@@ -11,6 +11,7 @@ from typing import Any
 from bedrock.invocation import InvocationRecord, elapsed_ms
 from bedrock.outcome import Outcome
 from loadgen.health import HealthMonitor
+from loadgen.hub_stalls import calm_collector
 from loadgen.options import OptionsError
 from loadgen.phases import PhaseClock
 from loadgen.preparation import Preparation, prepare
@@ -77,6 +78,7 @@ class Participant:
 
     def begin(self, phases: PhaseClock, start_at: float, share: int, shares: int) -> None:
         """Start the schedule."""
+        calm_collector()
         if self.session is not None:
             self.session.begin(phases, start_at, share, shares)
 
