@@ -6,8 +6,6 @@ CHROMIUM := $(shell command -v chromium || command -v chromium-browser || comman
 # npm, where it is there with a Node.js that the AWS SDK for JavaScript runs on.
 NPM := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
 JAVASCRIPT := tests/emulator/js
-PACKAGES := analysis bedrock benchmarks emulator loadgen orchestrator reports scenarios
-SOURCES := $(PACKAGES) locustfiles tests run_tests.py
 
 .PHONY: help demo test lint types tests emulator clean
 

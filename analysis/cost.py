@@ -97,6 +97,8 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
     """The `cost` object of summary.json."""
     daily = None if total.cost_per_request_usd is None else total.cost_per_request_usd * run.daily_messages
     billed = records[records["input_tokens"].notna() & records["output_tokens"].notna()]
+    # Priced by the tier that served the call: a sum by the tier asked for would mix their prices.
+    by_served = billed.assign(service_tier=billed["served_tier"].fillna(billed["service_tier"]))
     return {
         "currency": "USD",
         "prices_as_of": catalog.as_of,
@@ -110,8 +112,8 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
         "projected_monthly_cost_usd": None if daily is None else daily * DAYS_A_MONTH,
         "monthly_cost_limit_usd": run.monthly_cost_limit_usd,
         "by_model": _shares(billed, ["model"]),
-        "by_tier": _shares(billed, ["service_tier"]),
-        "by_model_and_tier": _shares(billed, ["model", "service_tier"]),
+        "by_tier": _shares(by_served, ["service_tier"]),
+        "by_model_and_tier": _shares(by_served, ["model", "service_tier"]),
         "cost_model": _cost_model(run, catalog),
         "what_if": [asdict(entry) for entry in what_ifs(billed, run.daily_messages, catalog)],
         "notes": _notes(records, billed),

@@ -36,6 +36,9 @@ class CellEvidence:
         """Whether it broke off: not brought to its end, or its load generator could not close its books."""
         if self.info.status == "skipped":
             return False
-        if self.info.status in ("finished", "unlisted"):
-            return self.window.estimated
-        return True
+        return self.books_unclosed or self.info.status not in ("finished", "unlisted")
+
+    @property
+    def books_unclosed(self) -> bool:
+        """Whether it is said to have finished, but its load generator never wrote how it ended."""
+        return self.info.status in ("finished", "unlisted") and self.window.estimated

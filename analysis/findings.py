@@ -10,7 +10,7 @@ from analysis.evidence import CellEvidence
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
 from analysis.verdict import MIN_SAMPLES_SHARE
-from bedrock.outcome import Outcome
+from bedrock.outcome import ERRORS, Outcome
 
 #: Share of messages to be answered within the SLA (the product's promise).
 SLA_TARGET = 0.99
@@ -42,6 +42,7 @@ def find(
     return [
         *_throttles(total, throttling),
         *_sla(total, run),
+        *_errors(total),
         *_timeouts(total),
         *_first_to_break(cells, run),
         *_monthly_cost(cost),
@@ -72,6 +73,20 @@ def _sla(total: Metrics, run: RunInfo) -> Iterator[Finding]:
         f"(threshold: {_percent(SLA_TARGET)})",
         f"{total.messages} messages; failures and dropped arrivals count as misses",
         "Answer more from the cache, route more to the faster model, shorten prompts or answers.",
+    )
+
+
+def _errors(total: Metrics) -> Iterator[Finding]:
+    """Errors but timeouts, which are a finding of their own."""
+    counts = {str(kind): total.outcomes[kind] for kind in Outcome if kind in ERRORS and total.outcomes[kind]}
+    counts.pop(Outcome.TIMEOUT, None)
+    if not counts:
+        return
+    kinds = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    yield Finding(
+        f"{_percent(sum(counts.values()) / total.requests)} of the attempts failed (threshold: none)",
+        f"{sum(counts.values())} of {total.requests} attempts, by outcome: {kinds}",
+        "Read the error messages in the records; latencies cover only the requests that were answered.",
     )
 
 

@@ -14,13 +14,12 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.jsonl import read_jsonl
+from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.run_directory import RunDirectory
 
-DEFAULT_SLA_S = 3.0
-DEFAULT_DAILY_MESSAGES = 1_000_000
-DEFAULT_MONTHLY_COST_LIMIT_USD = 50_000.0
-
-HEALTH_SCHEMA = pa.schema([(name, pa.float64()) for name in ("at", "hub_lag_ms", "cpu_pct")])
+HEALTH_SCHEMA = pa.schema(
+    [("process", pa.string()), *((name, pa.float64()) for name in ("at", "hub_lag_ms", "cpu_pct"))]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,11 @@ class CellInfo:
         return number(self.raw.get("rate_rps"))
 
     @property
+    def planned_s(self) -> float | None:
+        """Seconds it was to be measured for; None where no end was set."""
+        return number(self.raw.get("duration_s"))
+
+    @property
     def users(self) -> float | None:
         """Concurrent users; None in open loop."""
         return number(self.raw.get("users"))
@@ -69,7 +73,7 @@ class RunInfo:
     @property
     def sla_s(self) -> float:
         """Seconds within which a message is to be answered."""
-        return _positive(self.raw.get("sla_s"), DEFAULT_SLA_S)
+        return _positive(self.raw.get("sla_s"), SLA_S)
 
     @property
     def include_failures(self) -> bool:
@@ -84,12 +88,12 @@ class RunInfo:
     @property
     def daily_messages(self) -> float:
         """Messages a day that costs are projected to."""
-        return _positive(self.raw.get("daily_messages"), DEFAULT_DAILY_MESSAGES)
+        return _positive(self.raw.get("daily_messages"), DAILY_MESSAGES)
 
     @property
     def monthly_cost_limit_usd(self) -> float:
         """Projected monthly cost above which a finding is made."""
-        return _positive(self.raw.get("monthly_cost_limit_usd"), DEFAULT_MONTHLY_COST_LIMIT_USD)
+        return _positive(self.raw.get("monthly_cost_limit_usd"), MONTHLY_COST_LIMIT_USD)
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -101,6 +105,11 @@ class RunInfo:
     def stopped_by(self) -> str | None:
         """None, `interrupt`, or the limit that stopped the run."""
         return _text(self.raw.get("stopped_by"))
+
+    @property
+    def run_id(self) -> str | None:
+        """What its records are to carry."""
+        return _text(self.raw.get("run_id"))
 
     @property
     def started_at(self) -> float | None:
@@ -179,7 +188,7 @@ def _phases(entries: list[Any]) -> tuple[Phase, ...]:
 def read_health(directory: Path, cell: str) -> pd.DataFrame:
     """Health lines of all processes of a cell: one row per process and second, by time; broken lines left out.
 
-    Columns: at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core).
+    Columns: process, at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core).
     """
     files = RunDirectory(directory).cell(cell).all_health()
     tables = [HEALTH_SCHEMA.empty_table(), *(read_jsonl(path, HEALTH_SCHEMA).table for path in files)]

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.inputs import CellInfo
-from analysis.percentiles import Distribution, describe
+from analysis.percentiles import QUANTILES, Distribution, describe
 from analysis.records import LATENCY_METRICS, Flags, Floats, flags, floats
 from bedrock.outcome import NOT_ANSWERED_BY_SERVICE, Outcome
-from scenarios.objectives import COMPARISONS, Objective
+from scenarios.objectives import COMPARISONS, Objective, quantile_of
 
 #: Parts of the traffic in `for` clauses that are columns of the records.
 SCOPE_COLUMNS = frozenset(
@@ -58,11 +58,12 @@ class Metrics:
 def judge_messages(
     records: pd.DataFrame, sla_s: float, objectives: Sequence[Objective], cells: Sequence[CellInfo]
 ) -> pd.DataFrame:
-    """Add what became of each message: columns `answerable`, `in_sla`, `good`.
+    """Add what became of each message: columns `ends_message`, `answerable`, `in_sla`, `good`.
 
-    The last attempt stands for its message: `answerable` marks it, unless the end of the test cut it off. Its latency
-    counts from the first attempt's intended start. `good` is 1 where it was answered within the SLA and within every
-    objective that a single request can meet, 0 where not, NaN where such an objective's metric was not measured.
+    The last attempt stands for its message: `ends_message` marks it, and `answerable` too unless the end of the test
+    cut it off. Its latency counts from the first attempt's intended start. `good` is 1 where it was answered within
+    the SLA and within every objective that is a promise to the single request, 0 where not, NaN where such an
+    objective's metric was not measured.
     """
     first_intended, is_last = _messages(records)
     waited_ms = (floats(records["intended_at"]) - first_intended) * 1000.0
@@ -74,7 +75,7 @@ def judge_messages(
             good *= _meets(records, objective, waited_ms, cells)
     good = np.where(in_sla, good, 0.0)
     answerable = is_last & flags(records["outcome"] != Outcome.ABORTED)
-    return records.assign(answerable=answerable, in_sla=in_sla, good=good)
+    return records.assign(ends_message=is_last, answerable=answerable, in_sla=in_sla, good=good)
 
 
 def _messages(records: pd.DataFrame) -> tuple[Floats, Flags]:
@@ -91,7 +92,7 @@ def _messages(records: pd.DataFrame) -> tuple[Floats, Flags]:
 def _meets(records: pd.DataFrame, objective: Objective, waited_ms: Floats, cells: Sequence[CellInfo]) -> Floats:
     """1 where the objective is met or does not apply, 0 where it is missed, NaN where its metric is missing."""
     from_intended = objective.metric in ("ttft_ms", "first_answer_ms", "e2e_ms")
-    values = floats(records[objective.metric]) + (waited_ms if from_intended else 0.0)
+    values = floats(records[column_of(objective.metric, objective.stat)]) + (waited_ms if from_intended else 0.0)
     applies = in_scope(records, objective, cells) & _where(records, objective)
     met = np.where(np.isnan(values), np.nan, objective.met_by(values))
     return np.where(applies, met, 1.0)
@@ -118,17 +119,36 @@ def _where(records: pd.DataFrame, objective: Objective) -> Flags:
 
 
 def latency_population(records: pd.DataFrame, include_failures: bool) -> Flags:
-    """Which records latency statistics cover: ok and measured; with failures, all that were sent and not cut off."""
-    measured = flags(records["measured"])
+    """Which records latency statistics cover: those that ended their message ok, in the measured window.
+
+    With failures all that ended one, if they were sent and not cut off.
+    """
+    measured = flags(records["measured"]) & flags(records["ends_message"])
     if not include_failures:
         return measured & flags(records["ok"])
     return measured & ~flags(records["outcome"].isin(list(NOT_ANSWERED_BY_SERVICE)))
 
 
+def column_of(metric: str, stat: str | None) -> str:
+    """The column that a statistic of a metric is taken of: that of the metric, except for gaps.
+
+    A request has many gaps, and its record keeps three figures of them. The tail of all gaps lies in the tails of
+    the requests; their medians would hide every stall.
+    """
+    if metric != "gap_ms":
+        return metric
+    q = quantile_of(stat or "")
+    if stat == "mean":
+        return "gap_mean_ms"
+    if stat == "max" or (q is not None and q > 0.95):
+        return "gap_max_ms"
+    return "gap_p95_ms" if q is not None and q > 0.5 else "gap_p50_ms"
+
+
 def sample_values(records: pd.DataFrame, objective: Objective, include_failures: bool) -> Floats:
     """Values of a per-request objective's metric over its population, `where` applied."""
     chosen = latency_population(records, include_failures) & _where(records, objective)
-    values = floats(records[objective.metric])[chosen]
+    values = floats(records[column_of(objective.metric, objective.stat)])[chosen]
     return values[~np.isnan(values)]
 
 
@@ -167,7 +187,25 @@ def measure(records: pd.DataFrame, duration_s: float | None, include_failures: b
 
 def _distributions(records: pd.DataFrame, include_failures: bool) -> dict[str, Distribution]:
     covered = latency_population(records, include_failures)
-    return {name: describe(floats(records[name])[covered]) for name in LATENCY_METRICS}
+    return {name: _distribution(records, name, covered) for name in LATENCY_METRICS}
+
+
+def _distribution(records: pd.DataFrame, metric: str, covered: Flags) -> Distribution:
+    """Each statistic over the column it is taken of."""
+    by_column: dict[str, Distribution] = {}
+
+    def of(stat: str) -> Distribution:
+        column = column_of(metric, stat)
+        if column not in by_column:
+            by_column[column] = describe(floats(records[column])[covered])
+        return by_column[column]
+
+    return Distribution(
+        n=of("p50").n,
+        mean=of("mean").mean,
+        maximum=of("max").maximum,
+        estimates={name: of(name).estimates[name] for name in QUANTILES},
+    )
 
 
 def _outcome_counts(records: pd.DataFrame) -> dict[str, int]:

@@ -31,9 +31,14 @@ COUNTS = (
     "cache_write_tokens", "events", "bytes_received",
 )  # fmt: skip
 INSTANTS = (
-    "intended_at", "started_at", "first_event_at", "first_token_at", "first_answer_at", "last_token_at", "ended_at",
+    "intended_at", "started_at", "first_byte_at", "first_event_at", "first_token_at", "first_answer_at",
+    "last_token_at", "ended_at",
 )  # fmt: skip
-SPANS_MS = ("gap_p50_ms", "gap_p95_ms", "gap_max_ms", "server_latency_ms", "connect_ms", "pool_wait_ms")
+SPANS_MS = (
+    "gap_p50_ms", "gap_p95_ms", "gap_max_ms", "server_latency_ms", "connect_ms", "pool_wait_ms", "tls_ms",
+    "receive_lag_ms",
+)  # fmt: skip
+SHARES = ("burst_share",)
 
 REQUIRED = ("cell", "process", "seq", "message_id", "outcome")
 
@@ -58,7 +63,7 @@ _CLOCK_ROUNDING_S = 0.001
 _KINDS = (
     {name: pa.string() for name in TEXT}
     | {name: pa.int64() for name in COUNTS}
-    | {name: pa.float64() for name in (*INSTANTS, *SPANS_MS)}
+    | {name: pa.float64() for name in (*INSTANTS, *SPANS_MS, *SHARES)}
 )
 SCHEMA = pa.schema([(name, _KINDS[name]) for name in FIELD_NAMES])
 
@@ -76,12 +81,12 @@ class RecordSet:
         return sum(self.skipped.values())
 
 
-def load_records(directory: Path) -> RecordSet:
+def load_records(directory: Path, run_id: str | None = None) -> RecordSet:
     """Every record under `cells/*/requests-*.jsonl`.
 
     Text columns are pandas strings, counts are nullable integers, instants (Unix s) and spans (ms) are floats with
-    NaN for "did not happen". Lines that are no records are skipped and counted; an empty directory gives an empty
-    frame with the same columns.
+    NaN for "did not happen". Lines that are no records are skipped and counted, and so are records of another run
+    where `run_id` is known; an empty directory gives an empty frame with the same columns.
     """
     tables = [SCHEMA.empty_table()]
     skipped: Counter[str] = Counter()
@@ -92,7 +97,7 @@ def load_records(directory: Path) -> RecordSet:
         skipped["record of another cell"] += parsed.table.num_rows - sound.num_rows
         tables.append(sound)
     frame = _to_pandas(pa.concat_tables(tables))
-    frame = _without(frame, _faults(frame), skipped)
+    frame = _without(frame, _faults(frame) | {"record of another run": _foreign(frame, run_id)}, skipped)
     return RecordSet(_ordered(frame, skipped), dict(sorted((+skipped).items())))
 
 
@@ -125,6 +130,13 @@ def _faults(frame: pd.DataFrame) -> dict[str, Flags]:
     }
 
 
+def _foreign(frame: pd.DataFrame, run_id: str | None) -> Flags:
+    """Records that name another run; one that names none may be of this one."""
+    if run_id is None:
+        return np.zeros(len(frame), dtype=bool)
+    return flags(frame["run_id"].notna() & (frame["run_id"] != run_id))
+
+
 def _backwards(frame: pd.DataFrame) -> Flags:
     started = floats(frame["started_at"]) - _CLOCK_ROUNDING_S
     backwards = np.zeros(len(frame), dtype=bool)
@@ -146,6 +158,10 @@ def _ordered(frame: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
     unique = frame.drop_duplicates(identity)
     skipped["duplicate"] += len(frame) - len(unique)
     ordered = unique.sort_values(identity, kind="stable", ignore_index=True)
+    # A process counts up: where a number comes twice, two of them wrote one file, or one was started twice.
+    repeated = flags(ordered.duplicated(["cell", "process", "seq"]))
+    skipped["repeated seq"] += int(repeated.sum())
+    ordered = ordered[~repeated].reset_index(drop=True)
     return ordered.assign(attempt=ordered["attempt"].fillna(1))
 
 
@@ -168,6 +184,7 @@ def derive(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     tokens = floats(frame["output_tokens"])
     decode_s = np.where(tokens >= 2, at["last_token_at"] - at["first_token_at"], np.nan)
     outcome = frame["outcome"]
+    is_first = flags(frame["attempt"] == 1)
     return frame.assign(
         ttft_ms=(at["first_token_at"] - at["intended_at"]) * 1000.0,
         first_answer_ms=(at["first_answer_at"] - at["intended_at"]) * 1000.0,
@@ -176,7 +193,9 @@ def derive(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         service_e2e_ms=(at["ended_at"] - at["started_at"]) * 1000.0,
         tpot_ms=decode_s * 1000.0 / (tokens - 1.0),
         gap_ms=floats(frame["gap_p50_ms"]),
-        send_lag_ms=(at["started_at"] - at["intended_at"]) * 1000.0,
+        gap_mean_ms=_mean_gaps_ms(frame),
+        # A later attempt waited for the one before and for its backoff: that is no lag of the generator.
+        send_lag_ms=np.where(is_first, at["started_at"] - at["intended_at"], np.nan) * 1000.0,
         output_tokens_per_s=(tokens - 1.0) / np.where(decode_s > 0.0, decode_s, np.nan),
         cost_usd=record_costs(frame, catalog),
         model=frame["model_id"].map(_base_ids(frame)).astype("str"),
@@ -186,6 +205,16 @@ def derive(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         error=flags(outcome.isin(list(ERRORS))),
         measured=~flags(frame["phase"].isin(list(NOT_MEASURED))),
     )
+
+
+def _mean_gaps_ms(frame: pd.DataFrame) -> Floats:
+    """Mean gap of each request, in ms: the median alone would leave out every stall.
+
+    The record has no count of content events, so the mean follows from a straight line through its three figures
+    (median, p95, maximum; the lower half at the median).
+    """
+    middle, high, most = (floats(frame[f"gap_{name}_ms"]) for name in ("p50", "p95", "max"))
+    return 0.5 * middle + 0.45 * (middle + high) / 2.0 + 0.05 * (high + most) / 2.0
 
 
 def _base_ids(frame: pd.DataFrame) -> dict[str, str]:

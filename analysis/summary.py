@@ -49,7 +49,7 @@ def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
     """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json."""
     prices = catalog or default_catalog()
     run = read_run_info(directory)
-    loaded = load_records(directory)
+    loaded = load_records(directory, run.run_id)
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
     cells = [_evidence(directory, cell, records, run) for cell in run.cells]
     return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
@@ -95,8 +95,11 @@ def _summary(
     windows: Windows = {cell.name: cell.window for cell in cells}
     results = [judge_text(text, records, windows, run) for text in run.objectives]
     validity = check_validity(cells, loaded.skipped)
-    verdict = decide(results, validity, run, records, why_no_data(records, run))
-    total = measure(records, measured_seconds(windows, windows), run.include_failures)
+    total = measure(records, measured_seconds(windows, sorted(records["cell"].unique())), run.include_failures)
+    unclosed = [cell.name for cell in cells if cell.books_unclosed]
+    verdict = decide(
+        results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)
+    )
     cost = cost_section(records, total, run, catalog)
     throttling = throttling_section(records, run)
     findings = find(cells=cells, records=records, total=total, cost=cost, throttling=throttling, run=run)

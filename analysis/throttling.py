@@ -48,9 +48,12 @@ def _run_start(sent: pd.DataFrame, run: RunInfo) -> float | None:
 
 def _rates(sent: pd.DataFrame, start: float | None) -> dict[str, Any]:
     throttled = sent[sent["outcome"] == Outcome.THROTTLED]
+    messages = int((sent["attempt"] == 1).sum())
     first = throttled["started_at"].min() if throttled["started_at"].notna().any() else None
     return {
         "attempts": len(sent),
+        "messages": messages,
+        "retry_amplification": len(sent) / messages if messages else None,
         "throttled": len(throttled),
         "rate": len(throttled) / len(sent) if len(sent) else None,
         "first_throttle_s": None if first is None or start is None else float(first) - start,

@@ -35,7 +35,7 @@ def per_window(records: pd.DataFrame, width_s: float, origin: float | None = Non
     windows = _window_count(records, start, width_s)
     intended = _window_of(records["intended_at"], start, width_s)
     counts = {
-        "offered": _count(intended, np.ones(len(records), dtype=bool), windows),
+        "offered": _count(intended, flags(records["attempt"] == 1), windows),
         "started": _count_events(records["started_at"], start, width_s, windows),
         "completed": _count_events(records["ended_at"], start, width_s, windows),
         "ok": _count(intended, flags(records["ok"]), windows),

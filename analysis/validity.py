@@ -6,16 +6,29 @@ One FAIL makes the run INVALID (and its verdict INCONCLUSIVE), one WARN makes it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-
 from analysis.evidence import CellEvidence
+from analysis.observations import (
+    aborted_share,
+    achieved_share,
+    cpu_pct,
+    dropped_share,
+    frozen_share,
+    has_process_without_health,
+    hub_lag_ms,
+    lost_processes,
+    measured_time_share,
+    missing_records_share,
+    samples,
+    send_lag_ms,
+    target_rate_share,
+    unaccounted_share,
+    wrong_tier_share,
+)
 from analysis.percentiles import min_samples
-from analysis.records import flags, floats
-from bedrock.outcome import Outcome
 
 #: Lag that adds 5 % to a time to first token of 400 ms shows in the results; half of that promise decides them.
 LAG_WARN_MS, LAG_FAIL_MS = 20.0, 200.0
@@ -35,8 +48,12 @@ LOST_WARN_SHARE, LOST_FAIL_SHARE = 0.0, 0.01
 #: Below this many answers a cell has no p95; nothing is wrong with the generator then.
 SAMPLES_WARN = float(min_samples(0.95))
 
-#: A lag counts as the cell's once it happened this often: one late call in a short run is an accident.
-_OCCURRENCES = 3
+#: A cell ends when its time is over, to the millisecond; one that lost 1 % of it was ended by something else.
+TIME_WARN_SHARE, TIME_FAIL_SHARE = 0.999, 0.99
+
+#: A frozen generator delays what arrives meanwhile: 0.5 % of the time is half of what an SLA of 99 % may miss, 5 %
+#: are the answers above a p95.
+FROZEN_WARN_SHARE, FROZEN_FAIL_SHARE = 0.005, 0.05
 
 
 class CheckStatus(StrEnum):
@@ -81,7 +98,11 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A check to make on every cell: how to observe it, and from where on it is a warning or a failure."""
+    """A check to make on every cell: how to observe it, and from where on it is a warning or a failure.
+
+    `needed` figures are written by every load generator that works: a started cell without them is a warning, and so
+    is one where `is_blind` says that a part of them is missing.
+    """
 
     name: str
     unit: str
@@ -92,6 +113,8 @@ class Rule:
     observe: Callable[[CellEvidence], float | None]
     open_loop_only: bool = False
     low_is_bad: bool = False
+    needed: bool = False
+    is_blind: Callable[[CellEvidence], bool] = lambda _: False
 
     def status_of(self, observed: float) -> CheckStatus:
         """OK, WARN or FAIL of an observation."""
@@ -118,10 +141,23 @@ def _apply(rule: Rule, cells: Sequence[CellEvidence]) -> Check | None:
     if not applicable:
         return None
     observed = [(value, cell.name) for cell in applicable if (value := rule.observe(cell)) is not None]
+    seen = {name for _, name in observed}
+    missing = [cell.name for cell in applicable if rule.needed and (cell.name not in seen or rule.is_blind(cell))]
     if not observed:
-        return _check(rule, None, CheckStatus.NOT_MEASURED, None)
+        check = _check(rule, None, CheckStatus.NOT_MEASURED, None)
+        return _blind(check, rule, missing) if missing else check
     value, cell_name = (min if rule.low_is_bad else max)(observed, key=lambda pair: pair[0])
-    return _check(rule, value, rule.status_of(value), cell_name)
+    check = _check(rule, value, rule.status_of(value), cell_name)
+    return _blind(check, rule, missing) if missing else check
+
+
+def _blind(check: Check, rule: Rule, missing: Sequence[str]) -> Check:
+    """The check where some cells have no figures: nobody knows of those, so it is a warning at least."""
+    sentence = f"No figures of {rule.name} in {', '.join(missing)}"
+    if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
+        return replace(check, reason=f"{check.reason}. {sentence}")
+    advice = "A process that left no figures may have been overloaded: look at its log and the disk."
+    return replace(check, status=CheckStatus.WARN, cell=missing[0], reason=sentence, advice=advice)
 
 
 def _check(rule: Rule, observed: float | None, status: CheckStatus, cell: str | None) -> Check:
@@ -149,136 +185,70 @@ def _shown(value: float, unit: str) -> str:
     return f"{value:.0f}" if unit == "count" else f"{value:.1f} {unit}"
 
 
-def typical_worst(values: np.ndarray) -> float | None:
-    """The p99, but never more than the third-largest value; None below three values.
-
-    Equal to the p99 from about 300 values on. In a short run the p99 is the largest value or nearly so, and one
-    late call would condemn the run.
-    """
-    present = np.sort(values[~np.isnan(values)])
-    if len(present) < _OCCURRENCES:
-        return None
-    return min(float(np.quantile(present, 0.99)), float(present[-_OCCURRENCES]))
-
-
-def _send_lag_ms(cell: CellEvidence) -> float | None:
-    population = flags(cell.records["sent"] & cell.records["measured"])
-    return typical_worst(floats(cell.records["send_lag_ms"])[population])
-
-
-def _dropped_share(cell: CellEvidence) -> float | None:
-    measured = cell.records.loc[cell.records["measured"], "outcome"]
-    return float((measured == Outcome.DROPPED).mean()) if len(measured) else None
-
-
-def _achieved_share(cell: CellEvidence) -> float | None:
-    offered, achieved = cell.metrics.offered_rps, cell.metrics.achieved_rps
-    return achieved / offered if offered and achieved is not None else None
-
-
-def _target_rate_share(cell: CellEvidence) -> float | None:
-    """Arrivals scheduled as a share of the rate asked for, given the benefit of chance; a steady pattern only."""
-    target, offered, duration_s = cell.info.rate_rps, cell.metrics.offered_rps, cell.metrics.duration_s
-    if not target or offered is None or not duration_s or cell.info.raw.get("pattern") != "sustained":
-        return None
-    expected = target * duration_s
-    # A random process deviates by its standard deviation (3 of them allowed); a regular one by an arrival at the edge.
-    chance = 1.0 / expected if cell.info.raw.get("process") == "constant" else 3.0 / np.sqrt(expected)
-    return float(min(1.0, offered / target + chance))
-
-
-def _unaccounted_share(cell: CellEvidence) -> float | None:
-    offered = cell.load.arrivals_offered
-    if not offered or cell.load.ended_at is None:
-        return None
-    recorded = int((cell.records["attempt"] == 1).sum())
-    return max(0.0, (offered - recorded) / offered)
-
-
-def _lost_processes(cell: CellEvidence) -> float | None:
-    return cell.load.processes_lost if cell.load.ended_at is not None else None
-
-
-def _health_values(cell: CellEvidence, column: str) -> np.ndarray:
-    """Health figures of the measured window; of the whole cell where the window is unknown."""
-    at, values = floats(cell.health["at"]), floats(cell.health[column])
-    inside = cell.window.covers(at)
-    return values[inside] if inside.any() else values
-
-
-def _hub_lag_ms(cell: CellEvidence) -> float | None:
-    return typical_worst(_health_values(cell, "hub_lag_ms"))
-
-
-def _cpu_pct(cell: CellEvidence) -> float | None:
-    values = _health_values(cell, "cpu_pct")
-    present = values[~np.isnan(values)]
-    return float(np.quantile(present, 0.9)) if len(present) >= _OCCURRENCES else None
-
-
-def _aborted_share(cell: CellEvidence) -> float | None:
-    sent = cell.records.loc[cell.records["sent"], "outcome"]
-    return float((sent == Outcome.ABORTED).mean()) if len(sent) else None
-
-
-def _wrong_tier_share(cell: CellEvidence) -> float | None:
-    answered = cell.records[cell.records["ok"] & cell.records["served_tier"].notna()]
-    if answered.empty:
-        return None
-    return float((answered["served_tier"] != answered["service_tier"]).mean())
-
-
-def _samples(cell: CellEvidence) -> float | None:
-    return float((cell.records["ok"] & cell.records["measured"]).sum())
-
-
 RULES = (
     Rule(
+        "measured_time", "share", TIME_WARN_SHARE, TIME_FAIL_SHARE, "Only {} of the planned time was measured",
+        "The load generator was ended early: look at locust.log, and for a locust.conf that sets a run time.",
+        measured_time_share, low_is_bad=True,
+    ),
+    Rule(
         "send_lag_p99_ms", "ms", LAG_WARN_MS, LAG_FAIL_MS, "Calls left {} after they were due",
-        "Give the generator more processes or cores, or lower the rate.", _send_lag_ms, open_loop_only=True,
+        "Give the generator more processes or cores, or lower the rate.", send_lag_ms, open_loop_only=True,
+        needed=True,
     ),
     Rule(
         "dropped_arrivals", "share", MISSING_WARN_SHARE, MISSING_FAIL_SHARE, "{} of the arrivals found no free slot",
-        "Raise the number of slots (users) or of processes, or lower the rate.", _dropped_share, open_loop_only=True,
+        "Raise the number of slots (users) or of processes, or lower the rate.", dropped_share, open_loop_only=True,
     ),
     Rule(
         "achieved_rate", "share", RATE_WARN_SHARE, RATE_FAIL_SHARE, "Only {} of the offered rate was sent",
-        "Raise the number of slots (users) or of processes, or lower the rate.", _achieved_share,
+        "Raise the number of slots (users) or of processes, or lower the rate.", achieved_share,
         open_loop_only=True, low_is_bad=True,
     ),
     Rule(
         "target_rate", "share", RATE_WARN_SHARE, RATE_FAIL_SHARE, "Only {} of the configured rate was scheduled",
-        "The arrival scheduler fell behind: look at hub lag and CPU.", _target_rate_share,
+        "The arrival scheduler fell behind: look at hub lag and CPU.", target_rate_share,
         open_loop_only=True, low_is_bad=True,
     ),
     Rule(
         "unaccounted_arrivals", "share", LOST_WARN_SHARE, LOST_FAIL_SHARE, "{} of the arrivals left no record",
-        "A process was killed or its disk was full: look at locust.log.", _unaccounted_share, open_loop_only=True,
+        "A process was killed or its disk was full: look at locust.log.", unaccounted_share, open_loop_only=True,
+    ),
+    Rule(
+        "missing_records", "share", LOST_WARN_SHARE, LOST_FAIL_SHARE, "{} of the numbered records are missing",
+        "A disk was full, a process was killed, or a file was changed: look at locust.log.", missing_records_share,
     ),
     Rule(
         "lost_processes", "count", 0.0, 0.0, "{} of the load generator's processes died",
-        "Their share of the load was never sent: look at locust.log.", _lost_processes,
+        "Their share of the load was never sent: look at locust.log.", lost_processes, needed=True,
     ),
     Rule(
         "hub_lag_p99_ms", "ms", LAG_WARN_MS, LAG_FAIL_MS, "The generator's event loop was {} late",
-        "Every time stamp may be late by as much: more processes, fewer users a process.", _hub_lag_ms,
+        "Every time stamp may be late by as much: more processes, fewer users a process.", hub_lag_ms, needed=True,
+        is_blind=has_process_without_health,
+    ),
+    Rule(
+        "frozen_time", "share", FROZEN_WARN_SHARE, FROZEN_FAIL_SHARE,
+        "A generator process stood still for {} of the time",
+        "The times of what happened meanwhile are the generator's: give it a machine of its own.", frozen_share,
     ),
     Rule(
         "generator_cpu_p90_pct", "%", CPU_WARN_PCT, CPU_FAIL_PCT, "A generator process used {} of a core",
-        "Give the generator more processes or cores.", _cpu_pct,
+        "Give the generator more processes or cores.", cpu_pct, needed=True,
+        is_blind=has_process_without_health,
     ),
     Rule(
         "samples", "count", SAMPLES_WARN, None, "Only {} answers in the measured window",
-        "Run longer or at a higher rate: a p95 needs 72 answers, a p99 368.", _samples, low_is_bad=True,
+        "Run longer or at a higher rate: a p95 needs 72 answers, a p99 368.", samples, low_is_bad=True,
     ),
     Rule(
         "served_tier", "share", MISSING_WARN_SHARE, MISSING_FAIL_SHARE,
         "{} of the answers came from another tier than the one asked for",
-        "Compare by served tier, or find out why Bedrock moved the calls.", _wrong_tier_share,
+        "Compare by served tier, or find out why Bedrock moved the calls.", wrong_tier_share,
     ),
     Rule(
         "aborted_calls", "share", MISSING_WARN_SHARE, MISSING_FAIL_SHARE, "{} of the calls were cut off by the end",
-        "They are the slowest ones: raise the drain timeout.", _aborted_share,
+        "They are the slowest ones: raise the drain timeout.", aborted_share,
     ),
 )  # fmt: skip
 
@@ -300,12 +270,10 @@ def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int])
 
 def _unfinished_cells(cells: Sequence[CellEvidence]) -> Check:
     names = [cell.name for cell in cells if cell.is_unfinished]
-    rule = Rule(
-        "unfinished_cells", "count", 0.0, None, "", "Run again with --resume to complete the suite.", lambda _: None
-    )
+    rule = Rule("unfinished_cells", "count", 0.0, None, "", "Run the suite again to complete it.", lambda _: None)
     check = _check(rule, float(len(names)), rule.status_of(float(len(names))), names[0] if names else None)
     return _with_reason(check, f"Not finished: {', '.join(names)}") if names else check
 
 
 def _with_reason(check: Check, reason: str) -> Check:
-    return Check(**{**asdict(check), "status": check.status, "reason": reason})
+    return replace(check, reason=reason)

@@ -27,6 +27,9 @@ _REFUSED = (Outcome.CONNECTION_ERROR, Outcome.CLIENT_ERROR, Outcome.ABORTED, Out
 #: A mean or a maximum of fewer values says more about chance than about the service.
 MIN_SAMPLES_MEAN = 30
 
+#: Failures above this share change what the latencies of the rest are worth: every twentieth answer is missing.
+UNCOVERED_SHARE = 0.05
+
 #: Shares, rates and costs of fewer requests than this are anecdotes.
 MIN_SAMPLES_SHARE = 20
 
@@ -224,18 +227,39 @@ def _margin_pct(objective: Objective, observed: float | None) -> float | None:
 
 
 def decide(
-    results: Sequence[ObjectiveResult], validity: Validity, run: RunInfo, records: pd.DataFrame, no_data: str | None
+    results: Sequence[ObjectiveResult],
+    validity: Validity,
+    run: RunInfo,
+    *,
+    records: pd.DataFrame,
+    total: Metrics,
+    unclosed: Sequence[str],
+    no_data: str | None,
 ) -> Verdict:
     """The verdict of a run; `no_data` says why its records (if any) tell nothing of the service.
+
+    `unclosed` names finished cells whose load generator left no end.
 
     In this order: nothing measured, a spoiled generator, a missed objective, an open question, PASS. The exit code
     follows the status, except that a stopped run says by what it was stopped, and that `fail_on: never` keeps
     objectives out of it.
     """
-    doubts = _doubts(run, records)
+    doubts = _doubts(run, records, unclosed)
     status, reasons = _status_of_run(results, validity, doubts, no_data)
     warnings = validity.reasons(CheckStatus.WARN) if not no_data else []
-    return Verdict(status, _exit_code(status, run, validity, doubts, no_data), (*reasons, *warnings))
+    remarks = [] if no_data else uncovered(results, total)
+    return Verdict(status, _exit_code(status, run, validity, doubts, no_data), (*reasons, *remarks, *warnings))
+
+
+def uncovered(results: Sequence[ObjectiveResult], total: Metrics) -> list[str]:
+    """A sentence for each kind of failure that is common and that no objective would have noticed."""
+    promised = {result.metric for result in results}
+    shares = {"error_rate": (total.error_rate, "failed"), "throttle_rate": (total.throttle_rate, "were throttled")}
+    return [
+        f"{share * 100.0:.2f} % of the attempts {what}, and no objective covers it (add {metric} or sla_compliance)"
+        for metric, (share, what) in shares.items()
+        if share is not None and share > UNCOVERED_SHARE and not {metric, "sla_compliance"} & promised
+    ]
 
 
 def _status_of_run(
@@ -253,14 +277,16 @@ def _status_of_run(
     if unclear or doubts:
         return INCONCLUSIVE, [*unclear, *doubts]
     if not results:
-        return PASS, ["No objectives were set; the run completed"]
+        return PASS, ["No objectives were set: the run was measured, not judged"]
     return PASS, [f"All {len(results)} objectives were met" if len(results) > 1 else "The objective was met"]
 
 
-def _doubts(run: RunInfo, records: pd.DataFrame) -> list[str]:
-    """Reasons of the run itself why it cannot be a clean PASS: stopped early, cells failed or without records."""
+def _doubts(run: RunInfo, records: pd.DataFrame, unclosed: Sequence[str]) -> list[str]:
+    """Reasons of the run itself why it cannot be a clean PASS: stopped early, cells failed or without answers."""
     seen = set(records["cell"].unique())
     doubts = []
+    if len(records) and not (records["ok"] & records["measured"]).any():
+        doubts.append("No request was answered in the measured window")
     if run.stopped_by is not None:
         doubts.append(_stop_sentence(run.stopped_by))
     for cell in run.cells:
@@ -270,6 +296,8 @@ def _doubts(run: RunInfo, records: pd.DataFrame) -> list[str]:
             doubts.append(f"Cell {cell.name} did not finish (status {cell.status})")
         elif cell.status == "finished" and cell.name not in seen:
             doubts.append(f"Cell {cell.name} left no records")
+        elif cell.name in unclosed:
+            doubts.append(f"Cell {cell.name} has no recorded end: its load generator was killed or its file is lost")
     return doubts
 
 

@@ -15,7 +15,7 @@ from bedrock.answers import (
     read_converse_body,
     read_invoke_body,
 )
-from bedrock.catalog import default_catalog
+from bedrock.catalog import default_catalog, id_to_send
 from bedrock.failures import CallFailedError, Failure
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.transcript import Transcript
@@ -97,13 +97,11 @@ class ApiRequest:
 
 def api_request(invocation: Invocation) -> ApiRequest:
     """The request of an invocation; BodyError where its API cannot express it."""
-    family = family_of(invocation)
+    family, model_id = family_of(invocation), id_to_send(invocation.model_id)
     if invocation.api.startswith("converse"):
         headers = {"Content-Type": _JSON}
-        return ApiRequest(invocation.api, family, invocation.model_id, headers, converse_body(invocation))
-    return ApiRequest(
-        invocation.api, family, invocation.model_id, _invoke_headers(invocation), invoke_body(invocation, family)
-    )
+        return ApiRequest(invocation.api, family, model_id, headers, converse_body(invocation))
+    return ApiRequest(invocation.api, family, model_id, _invoke_headers(invocation), invoke_body(invocation, family))
 
 
 def family_of(invocation: Invocation) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from bedrock.outcome import mask_accounts
+
 #: Service tiers Bedrock accepts by name; which of them a model serves is in its `tiers`.
 SERVICE_TIERS = ("default", "priority", "flex", "reserved")
 
@@ -22,7 +24,16 @@ PROFILE_PREFIXES = ("us", "eu", "apac", "jp", "au", "ca", "us-gov", "global")
 
 DATA_FILE = Path(__file__).parent / "data" / "models.yaml"
 
-_ARN_RESOURCE = re.compile(r"^arn:aws[\w-]*:bedrock:[\w-]*:\d*:(?P<kind>[\w-]+)/(?P<id>.+)$")
+#: An ARN, its account masked or not; behind `=`, which no ARN contains, the user may say which model it stands for.
+_ARN = re.compile(
+    r"^(?P<sent>arn:aws[\w-]*:bedrock:[\w-]*:(?:\d*|<account>):(?P<kind>[\w-]+)/(?P<id>[^=]+))(?:=(?P<model>.*))?$"
+)
+
+#: Kinds of ARNs whose tokens are billed at the model's price; provisioned throughput is billed by the hour.
+_BILLED_BY_TOKEN = ("foundation-model", "inference-profile", "application-inference-profile")
+
+#: Kinds of ARNs that a load test may name.
+ARN_KINDS = (*_BILLED_BY_TOKEN, "provisioned-model")
 
 
 class UnknownModelError(ValueError):
@@ -114,11 +125,11 @@ class ModelId:
 
 
 def split_model_id(raw: str) -> ModelId:
-    """Base id and profile prefix of any accepted form: plain, profile, ARN; percent-encoded or raw."""
+    """Base id and profile prefix of any accepted form: plain, profile, ARN, `ARN=model`; percent-encoded or raw."""
     text = urllib.parse.unquote(raw)
-    arn = _ARN_RESOURCE.match(text)
+    arn = _ARN.match(text)
     if arn:
-        text = arn["id"]
+        text = arn["model"] or arn["id"]
     for prefix in PROFILE_PREFIXES:
         if text.startswith(prefix + "."):
             return ModelId(text[len(prefix) + 1 :], prefix)
@@ -126,8 +137,25 @@ def split_model_id(raw: str) -> ModelId:
 
 
 def profile_id(base: str, prefix: str | None) -> str:
-    """The id to send: the base id behind its profile prefix, or alone where there is none."""
-    return f"{prefix}.{base}" if prefix else base
+    """The id of a base id behind its profile prefix, or alone where there is none; an ARN has its own, and stays."""
+    return f"{prefix}.{base}" if prefix and not is_arn(base) else base
+
+
+def is_arn(model_id: str) -> bool:
+    """Whether a model id is an ARN, with or without the model that it stands for."""
+    return _ARN.match(model_id) is not None
+
+
+def id_to_send(model_id: str) -> str:
+    """What goes into a request: an ARN without the model that the user wrote behind it, any other id as it is."""
+    arn = _ARN.match(model_id)
+    return arn["sent"] if arn else model_id
+
+
+def short_name(model_id: str) -> str:
+    """A name for lists and files: the id itself, or the last part of an ARN, without account and region."""
+    arn = _ARN.match(model_id)
+    return arn["id"] if arn else model_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +174,40 @@ class Catalog:
         """The model behind any accepted form of its id; UnknownModelError with a suggestion otherwise."""
         model = self.find(model_id)
         if model is None:
-            close = difflib.get_close_matches(split_model_id(model_id).base, list(self.models), n=1, cutoff=0.5)
-            hint = f" Did you mean {close[0]}?" if close else f" Known models: {', '.join(self.models)}."
-            raise UnknownModelError(f"Unknown model {model_id!r}.{hint}")
+            raise UnknownModelError(f"Unknown model {mask_accounts(model_id)!r}.{self._hint(model_id)}")
         return model
 
+    def _hint(self, model_id: str) -> str:
+        arn = _ARN.match(model_id)
+        if arn and arn["model"] is None:
+            example = f"{mask_accounts(model_id)}=amazon.nova-pro-v1:0"
+            return f" This ARN does not say which model it stands for: write that behind it, like {example}."
+        close = difflib.get_close_matches(split_model_id(model_id).base, list(self.models), n=1, cutoff=0.5)
+        return f" Did you mean {close[0]}?" if close else f" Known models: {', '.join(self.models)}."
+
     def resolve_chat(self, model_id: str) -> Model:
-        """The same, for a model that answers with text; UnknownModelError for any other."""
+        """The same, for a model that answers with text, and kinds of ARNs that name one; else UnknownModelError."""
+        self._check_arn(model_id)
         model = self.resolve(model_id)
         if not model.is_chat:
             raise UnknownModelError(f"{model.id} is an embedding model: it answers with vectors. Give a chat model.")
         return model
 
+    def _check_arn(self, model_id: str) -> None:
+        """UnknownModelError for an ARN that is no model's, or that names another one than is written behind it."""
+        arn = _ARN.match(model_id)
+        if arn is None:
+            return
+        if arn["kind"] not in ARN_KINDS:
+            raise UnknownModelError(f"A {arn['kind']} ARN cannot be tested: give one of {', '.join(ARN_KINDS)}.")
+        named = self.find(arn["id"])
+        if named is not None and arn["model"] and self.find(arn["model"]) is not named:
+            raise UnknownModelError(f"{mask_accounts(arn['sent'])} is {named.id} and not {arn['model']}.")
+
     def price(self, model_id: str, tier: str | None) -> Price | None:
-        """Price of a model id in a service tier; None where the model or the tier has no known price."""
-        model = self.find(model_id)
-        if model is None:
+        """Price of a model id in a service tier; None where the model or the tier has no known price per token."""
+        model, arn = self.find(model_id), _ARN.match(urllib.parse.unquote(model_id))
+        if model is None or (arn and arn["kind"] not in _BILLED_BY_TOKEN):
             return None
         price = model.prices.get(tier or "default")
         if price is None:

@@ -83,8 +83,9 @@ def classify_stream_exception(code: str) -> Outcome:
     return Outcome.STREAM_ERROR
 
 
+_ARN_ACCOUNT = re.compile(r"(arn(?::|%3A)aws[\w-]*(?::|%3A)[\w-]*(?::|%3A)[\w-]*(?::|%3A))\d{12}(?!\d)", re.IGNORECASE)
+
 _SECRETS = (
-    (re.compile(r"(arn:aws[\w-]*:[\w-]*:[\w-]*:)\d{12}\b"), r"\1<account>"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "<access-key>"),
     (re.compile(r"\bABSK[A-Za-z0-9+/=]{16,}|\bbedrock-api-key-[A-Za-z0-9+/=_-]{8,}"), "<api-key>"),
     (re.compile(r"(?<!\d)\d{12}(?!\d)"), "<account>"),
@@ -93,6 +94,12 @@ _SECRETS = (
 
 def redact(text: str, limit: int = 300) -> str:
     """Service text fit for an output file: account ids, access keys and API keys masked, cut to `limit` characters."""
+    text = mask_accounts(text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def mask_accounts(text: str) -> str:
+    """Text with the account id in every ARN masked, also where the ARN is percent-encoded; all else stays."""
+    return _ARN_ACCOUNT.sub(r"\1<account>", text)

@@ -53,7 +53,7 @@ class Effort:
     requests: int
 
 
-FULL = Effort(streams=(300, 600, 1200, 1800, 2400), seconds=10.0, stream_tokens=150, connections=64, requests=1_000_000)
+FULL = Effort(streams=(300, 600, 900, 1200, 1800), seconds=10.0, stream_tokens=150, connections=64, requests=1_000_000)
 QUICK = Effort(streams=(20, 40), seconds=1.0, stream_tokens=25, connections=8, requests=3_000)
 
 

@@ -394,7 +394,10 @@ def _http_date() -> str:
 def _malformed(data: bytes, error: Exception) -> tuple[int, str]:
     """Status and text for bytes that are no HTTP/1.1 request."""
     if data.startswith(_HTTP2_PREFACE):
-        hint = "This endpoint speaks HTTP/1.1 only; a client tried HTTP/2 (JavaScript SDK: use NodeHttpHandler; Java SDK: Protocol.HTTP1_1)."
+        hint = (
+            "This endpoint speaks HTTP/1.1 only; a client tried HTTP/2 "
+            "(JavaScript SDK: use NodeHttpHandler; Java SDK: Protocol.HTTP1_1)."
+        )
         tell_user(hint)
         return 505, hint
     if data.startswith(_TLS_HANDSHAKE):

@@ -16,12 +16,12 @@ from typing import Any
 
 from bedrock.clock import now
 from bedrock.invocation import RECORD_SCHEMA_VERSION
-from loadgen.options import LoadOptions, OptionsError
+from loadgen.options import OptionsError
 from loadgen.participant import Participant
 from loadgen.phases import PhaseClock, closed_loop_phases, open_loop_phases
-from loadgen.plain_run import PlainRun
+from loadgen.plain_run import PlainRun, Sent, check_results_dir
 from loadgen.preparation import Preparation, check_endpoint, prepare
-from scenarios.run_directory import LOAD_SCHEMA_VERSION, CellDirectory, RunDirectory, write_json
+from scenarios.run_directory import LOAD_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,12 @@ class Director:
         """Refuse, before Locust starts anything, a command line that makes no test: one sentence each, exit 4."""
         try:
             preparation = self._prepare()
+            if not preparation.options.run_id:
+                check_results_dir(preparation.options.results_dir)
             if self._environment.parsed_options.headless:
                 check_endpoint(preparation.endpoint)
-        except OptionsError as error:
-            for problem in error.problems:
+        except (OptionsError, RunDirectoryError) as error:
+            for problem in error.problems if isinstance(error, OptionsError) else [str(error)]:
                 sys.stderr.write(f"error: {problem}\n")
             sys.exit(EXIT_CONFIGURATION)
 
@@ -78,8 +80,11 @@ class Director:
         self._started_at, self._stopped_at = now(), None
         self._phases, self._answers, self._began_with = PhaseClock(()), {}, []
         try:
-            self._choose_cell(preparation.options)
+            self._choose_cell(preparation)
             self._write_load(None, [])
+        except RunDirectoryError as error:
+            self._refuse(OptionsError([str(error)]))
+            return
         except OSError as error:
             self._refuse(OptionsError([f"--results-dir: {error.filename} cannot be written: {error.strerror}"]))
             return
@@ -95,13 +100,16 @@ class Director:
         self._environment.process_exit_code = EXIT_CONFIGURATION
         gevent.spawn(self._end_test)
 
-    def _choose_cell(self, options: LoadOptions) -> None:
+    def _choose_cell(self, preparation: Preparation) -> None:
         """The directory of this test: the orchestrator's cell, or one of a run of its own."""
+        options = preparation.options
         if options.run_id:
             self._cell = RunDirectory(Path(options.results_dir)).cell(options.cell)
         else:
-            self._plain = self._plain or PlainRun(self._environment.parsed_options)
-            self._cell = self._plain.new_cell(options, self._users())
+            if self._plain is None or self._plain.given != options.results_dir:  # the web form may name another one
+                self._plain = PlainRun(self._environment.parsed_options)
+            sent = Sent.by(preparation.samplers.values(), options)
+            self._cell = self._plain.new_cell(options, sent, self._users(), max(len(self._worker_ids()), 1))
         # Workers learn the directory from the options that every spawn message carries.
         self._environment.parsed_options.cell_dir = str(self._cell.path.absolute())
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from bedrock.bodies import APIS
 from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
 from bedrock.client import TRANSPORTS
+from bedrock.retry import POLICIES
 from scenarios.patterns import PATTERNS, PROCESSES, PatternError, RateProfile, build_profile
 from scenarios.units import (
     UnitError,
@@ -54,7 +55,7 @@ class Option(NamedTuple):
 
 
 OPTIONS = (
-    Option("--model-id", "BASE_MODEL_ID", "amazon.nova-premier-v1:0", "base model id; single_prompt.py only"),
+    Option("--model-id", "BASE_MODEL_ID", "amazon.nova-premier-v1:0", "base id, ARN, ARN=model; single_prompt.py only"),
     Option("--routing", "ROUTING", "reference", "routing of the mix: reference, current, nova or a file"),
     Option("--region-prefix", "REGION_PREFIX", "us", "inference profile prefix; none for the base model id"),
     Option("--service-tier", "SERVICE_TIER", "default", "service tier asked for", SERVICE_TIERS),
@@ -77,6 +78,14 @@ OPTIONS = (
     Option("--max-lag", "MAX_LAG", "1s", "arrivals that no slot takes within this are dropped"),
     Option("--drain-timeout", "DRAIN_TIMEOUT", "30s", "how long open calls may finish at the end"),
     Option("--call-timeout", "CALL_TIMEOUT", "5m", "longest silence of a connection"),
+    Option("--retry", "RETRY", "none", "failed calls again: none, standard (as the SDK does) or fixed", POLICIES),
+    Option("--retry-attempts", "RETRY_ATTEMPTS", 3, "attempts of a message in all, in each round of its regions"),
+    Option("--retry-delay", "RETRY_DELAY", "1s", "pause before each retry of the fixed policy"),
+    Option("--failover-regions", "FAILOVER_REGIONS", "", "regions by priority, with commas; empty: no failover"),
+    Option("--failover-cool-down", "FAILOVER_COOL_DOWN", "60s", "how long a failed region is left out, at first"),
+    Option(
+        "--failover-max-cool-down", "FAILOVER_MAX_COOL_DOWN", "10m", "and at most, doubling from failure to failure"
+    ),
     Option("--seed", "SEED", 1, "seed of arrivals and messages"),
     Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
     Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
@@ -136,6 +145,12 @@ class LoadOptions:
     max_lag_s: float
     drain_timeout_s: float
     call_timeout_s: float
+    retry: str
+    retry_attempts: int
+    retry_delay_s: float
+    failover_regions: tuple[str, ...]
+    failover_cool_down_s: float
+    failover_max_cool_down_s: float
     seed: int
     results_dir: str
     include_failures: bool
@@ -189,6 +204,12 @@ def read_options(namespace: Namespace) -> LoadOptions:
         max_lag_s=reader.parsed("max_lag", parse_duration_s, 1.0),
         drain_timeout_s=reader.parsed("drain_timeout", parse_duration_s, 30.0),
         call_timeout_s=reader.parsed("call_timeout", parse_duration_s, 300.0),
+        retry=reader.choice("retry", POLICIES),
+        retry_attempts=reader.parsed("retry_attempts", _positive_int, 3),
+        retry_delay_s=reader.parsed("retry_delay", parse_duration_s, 1.0),
+        failover_regions=reader.names("failover_regions"),
+        failover_cool_down_s=reader.parsed("failover_cool_down", _parse_some_time_s, 60.0),
+        failover_max_cool_down_s=reader.parsed("failover_max_cool_down", _parse_some_time_s, 600.0),
         seed=reader.parsed("seed", int, 1),
         results_dir=reader.text("results_dir"),
         include_failures=bool(namespace.include_failures),
@@ -198,6 +219,8 @@ def read_options(namespace: Namespace) -> LoadOptions:
     )
     if not reader.problems and options.is_open_loop:
         reader.attempt("pattern", options.profile)
+    if options.failover_cool_down_s > options.failover_max_cool_down_s:
+        reader.problems.append("--failover-cool-down: must not be longer than --failover-max-cool-down")
     if reader.problems:
         raise OptionsError(reader.problems)
     return options
@@ -222,6 +245,12 @@ class _Reader:
     def prefix(self, name: str) -> str | None:
         value = self.text(name)
         return None if value in ("", NO_PREFIX) else self.choice(name, (*PROFILE_PREFIXES, NO_PREFIX))
+
+    def names(self, name: str) -> tuple[str, ...]:
+        found = tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+        if len(set(found)) != len(found):
+            self._add(name, "each region once")
+        return found
 
     def parsed(self, name: str, parse: Callable[[str], T], fallback: T) -> T:
         result = self.attempt(name, lambda: parse(self.text(name)))
@@ -254,6 +283,13 @@ def _positive_int(text: str) -> int:
 
 def _parse_test_duration_s(text: str) -> float:
     return parse_duration_s(text, bare_unit="s") if text else math.inf
+
+
+def _parse_some_time_s(text: str) -> float:
+    seconds = parse_duration_s(text)
+    if seconds <= 0.0:
+        raise UnitError(f"{text!r} must be longer than 0s")
+    return seconds
 
 
 def _parse_window(text: str) -> tuple[float, float]:

@@ -20,8 +20,8 @@ from scenarios.run_directory import CellDirectory
 
 logger = logging.getLogger(__name__)
 
-#: Idle connections kept; the pool does not cap concurrency, it only avoids reconnecting.
-POOL_SIZE = 1000
+#: Connections at most: more than there will ever be slots, which are what limits concurrency.
+POOL_SIZE = 20_000
 
 
 class CallFailedError(Exception):

@@ -7,9 +7,6 @@ from typing import Any
 
 from scenarios.patterns import Phase
 
-#: Phases that no latency statistic covers.
-UNMEASURED = ("ramp", "warmup", "drain")
-
 
 @dataclass(frozen=True, slots=True)
 class PhaseClock:

@@ -1,18 +1,24 @@
 """What one process holds during one test: client, record file, pacer, phases; and how a call is made."""
 
 import gevent
+from gevent.event import Event
 
 import logging
+import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from bedrock.catalog import default_catalog, profile_id
 from bedrock.client import BedrockClient, make_transport
 from bedrock.clock import now
+from bedrock.course import Course
 from bedrock.endpoint import Endpoint
+from bedrock.failover import Regions
 from bedrock.invocation import Invocation, InvocationRecord
-from bedrock.outcome import Outcome
+from bedrock.outcome import Outcome, mask_accounts
+from bedrock.retry import make_policy
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
 from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
@@ -63,11 +69,34 @@ class LoadSession:
         self._responses = ResponseRecorder(cell.responses(process)) if options.record_responses else None
         if self._responses is not None:
             logger.warning("Prompts and answers are written to %s: they may be confidential", self._responses.path)
-        self._client = BedrockClient(
-            make_transport(options.transport, endpoint, pool_size=pool_size, read_timeout_s=options.call_timeout_s)
-        )
+        # Made now, not when a region first fails: that would hold up the loop in the worst moment.
+        self._clients = {region: self._make_client(endpoint, region, pool_size) for region in self._all_regions()}
+        self._regions = self._make_regions()
+        jitter = random.Random(f"retry:{options.seed}:{process}").random
+        self._retry = make_policy(options.retry, options.retry_attempts, options.retry_delay_s, jitter)
+        self._is_draining = Event()
         self.pacer = self._make_pacer(share, shares)
         self._drained_open_calls: int | None = None
+
+    def _all_regions(self) -> tuple[str, ...]:
+        return self.options.failover_regions or (self._region,)
+
+    def _make_client(self, endpoint: Endpoint, region: str, pool_size: int) -> BedrockClient:
+        options = self.options
+        return BedrockClient(
+            make_transport(
+                options.transport,
+                Endpoint(region, endpoint.url),
+                pool_size=pool_size,
+                read_timeout_s=options.call_timeout_s,
+            )
+        )
+
+    def _make_regions(self) -> Regions | None:
+        options = self.options
+        if not options.failover_regions:
+            return None
+        return Regions(options.failover_regions, now, options.failover_cool_down_s, options.failover_max_cool_down_s)
 
     def _make_pacer(self, share: int, shares: int) -> Pacer:
         options = self.options
@@ -81,15 +110,41 @@ class LoadSession:
         self.pacer.start(start_at, share, shares)
 
     def invoke(self, message: Message, turn: Turn | None) -> InvocationRecord:
-        """Make the call of a message; its record is written and reported before this returns or raises.
+        """Make the call of a message, and again where retries or failover say so; the record of the last attempt.
 
-        `turn` None is a call that a user makes on its own account, without a turn.
+        Every attempt has a record, written and reported before this returns or raises. `turn` None is a call that a
+        user makes on its own account, without a turn. The message counts as open until its last attempt has ended.
         """
-        record = self._new_record(turn)
-        _describe(record, message)
         self.in_flight.enter()
         try:
-            self._call(self._invocation(message), record)
+            return self._attempts(message, turn)
+        finally:
+            self.in_flight.leave()
+
+    def _attempts(self, message: Message, turn: Turn | None) -> InvocationRecord:
+        invocation = self._invocation(message)
+        course = Course(self._retry, self._regions)
+        first = record = self._attempt(invocation, message, self._new_record(turn), course)
+        while (wait_s := course.after(record)) is not None:
+            if self._is_draining.wait(wait_s):  # nothing new is sent any more
+                break
+            record = self._attempt(invocation, message, self._next_record(first), course)
+        return record
+
+    def _next_record(self, first: InvocationRecord) -> InvocationRecord:
+        """A record for a further attempt of a message: due when the message was, so that its latency covers all."""
+        return replace(
+            self._new_record(None), message_id=first.message_id, phase=first.phase, intended_at=first.intended_at
+        )
+
+    def _attempt(
+        self, invocation: Invocation, message: Message, record: InvocationRecord, course: Course
+    ) -> InvocationRecord:
+        _describe(record, message)
+        record.attempt = course.attempt
+        record.region = course.region or self._region
+        try:
+            self._call(invocation, record)
         finally:
             self._finish(record)
         return record
@@ -98,7 +153,7 @@ class LoadSession:
         """Make the call; keep its answer where answers are kept."""
         responses = self._responses
         transcript = None if responses is None else responses.transcript_for(invocation)
-        self._client.invoke(invocation, record, transcript)
+        self._clients[record.region or self._region].invoke(invocation, record, transcript)
         if responses is not None and transcript is not None:
             responses.keep(invocation, record, transcript)
 
@@ -133,15 +188,14 @@ class LoadSession:
         )
 
     def _finish(self, record: InvocationRecord) -> None:
-        """Write and report; the call counts as open until its record is on disk."""
+        """Write and report."""
         if record.intended_at is None:
             record.intended_at = record.started_at
         if record.phase is None and record.intended_at is not None:
             record.phase = self.phases.name_at(record.intended_at)
-        try:
-            self._recorder.write(record)
-        finally:
-            self.in_flight.leave()
+        # Records are files that travel: no account ids in them.
+        record.model_id = None if record.model_id is None else mask_accounts(record.model_id)
+        self._recorder.write(record)
         self._report(record)
 
     def record_dropped(self, turn: Turn) -> None:
@@ -157,6 +211,7 @@ class LoadSession:
         A second call waits no more and answers the same.
         """
         if self._drained_open_calls is None:
+            self._is_draining.set()
             self.pacer.stop()
             self._drained_open_calls = self._wait_until_idle(now() + timeout_s)
             self.pacer.drop_waiting()

@@ -14,7 +14,7 @@ from bedrock.catalog import default_catalog
 from bedrock.invocation import InvocationRecord
 from loadgen.arrivals import Turn
 from loadgen.listeners import PARTICIPANT_ATTRIBUTE
-from loadgen.options import DEFAULT_ENDPOINT_URL, LoadOptions
+from loadgen.options import DEFAULT_ENDPOINT_URL, LoadOptions, OptionsError
 from loadgen.participant import Participant
 from loadgen.preparation import ENDPOINT_VARIABLE
 from loadgen.session import Sampler
@@ -99,7 +99,13 @@ class SinglePromptUser(BedrockUser):
 
     @classmethod
     def make_sampler(cls, options: LoadOptions) -> SinglePromptSampler:
-        """The library's default prompts of the size; UnknownModelError for one that is no chat model."""
+        """The library's default prompts of the size.
+
+        UnknownModelError for a model that is no chat model, OptionsError for the sizes of the mix, which is not sent.
+        """
+        if options.prompt_size == "mixed":
+            raise OptionsError(["--prompt-size: mixed takes the sizes of the mix, and this sends single prompts"])
         default_catalog().resolve_chat(options.model_id)
-        size = "medium" if options.prompt_size == "mixed" else options.prompt_size
-        return SinglePromptSampler(load_prompts(options.prompts_file), size, options.seed, options.model_id)
+        return SinglePromptSampler(
+            load_prompts(options.prompts_file), options.prompt_size, options.seed, options.model_id
+        )

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bedrock.clock import now
+from bedrock.outcome import mask_accounts
 from orchestrator.consent import require_consent
+from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
-from orchestrator.flags import FORMATS, RUN_ONLY, SCENARIO_FLAGS, Flag
+from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
 from orchestrator.identity import new_run_id
-from orchestrator.preflight import Preparation, check_surroundings, prepare
+from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
 from orchestrator.results_directory import check_usable
 from orchestrator.run_document import RunStart
@@ -31,7 +33,7 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-VERBS = ("run", "plan", "report")
+VERBS = ("run", "plan", "doctor", "report")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -44,6 +46,13 @@ _EPILOG = """exit codes:
 Every flag has an environment variable of the same name in capitals (--test-duration is TEST_DURATION).
 A flag wins over the environment, that over the scenario, that over the default; plan shows where values came from.
 """
+
+_PURPOSES = {
+    "run": "Run a suite of load tests",
+    "plan": "Print what a suite would send and cost; send nothing",
+    "doctor": "Check credentials, endpoint, models, tiers and quotas with a tiny request for each; see docs/doctor.md",
+}
+_OTHER_COMMANDS = "Other commands: plan (send nothing), doctor (check first), report DIR (analyse again)."
 
 
 class UsageError(ValueError):
@@ -61,7 +70,9 @@ class _Parser(argparse.ArgumentParser):
         if kind or not unknown.startswith("--"):
             return ""
         word = re.split(r"[ =]", unknown, maxsplit=1)[0]
-        return did_you_mean(word, (flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY)))
+        if word in FLAGS_LATER:
+            return f" {word} is not built yet."
+        return did_you_mean(word, (flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         return _dispatch(list(arguments))
     except (UsageError, ScenarioError, RunDirectoryError) as error:
         for sentence in _sentences(error):
-            sys.stderr.write(f"error: {sentence}\n")
+            sys.stderr.write(f"error: {mask_accounts(sentence)}\n")
         return ExitCode.USAGE_ERROR
     except KeyboardInterrupt:
         sys.stderr.write("interrupted before anything was sent\n")
@@ -125,6 +136,7 @@ def _dispatch(arguments: list[str]) -> int:
     actions: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
         "run": _run,
         "plan": _plan,
+        "doctor": _doctor,
         "report": _report,
     }
     rest = arguments[1:] if verb else arguments
@@ -138,6 +150,8 @@ def _check_is_scenario(word: str) -> None:
     """A first word that is neither verb nor file is most likely a mistyped verb."""
     if _find_scenario(word).exists():
         return
+    if word in VERBS_LATER:
+        raise UsageError(f"the command {word} is not built yet")
     raise UsageError(f"{word!r} is neither a command nor a scenario file.{did_you_mean(word, _known_words())}")
 
 
@@ -158,11 +172,10 @@ def _from_here(path: Path) -> Path:
 
 
 def _run_parser(verb: str) -> argparse.ArgumentParser:
-    what = "print what a suite would send and cost; send nothing" if verb == "plan" else "run a suite of load tests"
     parser = _Parser(
-        prog=f"run_tests.py{' plan' if verb == 'plan' else ''}",
-        description=f"{what.capitalize()}. Other commands: plan (send nothing), report DIR (analyse again).",
-        epilog=_EPILOG,
+        prog=f"run_tests.py{'' if verb == 'run' else f' {verb}'}",
+        description=f"{_PURPOSES[verb]}. {_OTHER_COMMANDS}",
+        epilog=DOCTOR_EPILOG if verb == "doctor" else _EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -187,7 +200,7 @@ def _report_parser() -> argparse.ArgumentParser:
         epilog="The exit code is that of the verdict.",
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
-    parser.add_argument("--format", choices=FORMATS, default=os.environ.get("FORMAT") or "text", dest="output_format")
+    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
     return parser
 
 
@@ -220,8 +233,21 @@ def _plan(namespace: argparse.Namespace, _arguments: list[str]) -> int:
         _print_json(documents[0] if len(documents) == 1 else {"schema_version": 1, "plans": documents})
         return ExitCode.OK
     for preparation in prepared:
-        print_all(sys.stdout, [*plan_text(preparation), settings_table(preparation.settings)])
+        print_all(sys.stdout, [*_masked(plan_text(preparation)), settings_table(preparation.settings)])
     return ExitCode.OK
+
+
+def _doctor(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    # botocore takes 0.2 s to import: only this command needs it here.
+    from orchestrator.doctor_command import check_up  # noqa: PLC0415
+
+    if len(namespace.scenarios) > 1:
+        raise UsageError("doctor takes one scenario at a time")
+    file = _find_scenario(namespace.scenarios[0]) if namespace.scenarios else _from_here(DEFAULT_SCENARIO)
+    exit_code, show = check_up(file, vars(namespace), os.environ, has_plan=bool(namespace.scenarios))
+    with _reader_may_leave(sys.stdout):
+        show(sys.stdout)
+    return exit_code
 
 
 def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
@@ -230,12 +256,13 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         return _plan(namespace, arguments)
     for preparation in prepared:
         check_surroundings(preparation.settings)
+        check_cost_is_known(preparation)
         if preparation.settings.options.results_dir is not None:
             check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
     _refuse_shared_directories(prepared)
     for preparation in prepared:
         with _reader_may_leave(sys.stderr):
-            print_all(sys.stderr, plan_text(preparation))
+            print_all(sys.stderr, _masked(plan_text(preparation)))
         require_consent(preparation, sys.stdin, sys.stderr)
     as_json = prepared[0].settings.options.output_format == "json"
     results: list[SuiteResult] = []
@@ -279,10 +306,17 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
 def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     from orchestrator.suite import finish  # noqa: PLC0415
 
+    source, given = "--format", namespace.output_format
+    if given is None:
+        source, given = "environment FORMAT", os.environ.get("FORMAT") or "text"
+    try:
+        output_format = read_format(given)
+    except ValueError as error:
+        raise ScenarioError(Problem(source, str(error))) from error
     directory = RunDirectory(namespace.directory)
     directory.read_run()
     result = finish(directory)
-    if namespace.output_format == "json":
+    if output_format == "json":
         _print_json(_result_document(result))
     else:
         _print_result(result)
@@ -307,4 +341,9 @@ def _print_result(result: "SuiteResult") -> None:
 
 
 def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(mask_accounts(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
+
+
+def _masked(renderables: Sequence[Any]) -> list[Any]:
+    """Sentences that may name ARNs, without account ids; tables name none."""
+    return [mask_accounts(item) if isinstance(item, str) else item for item in renderables]

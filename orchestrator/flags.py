@@ -10,6 +10,7 @@ from scenarios.loading import KeyPath
 from scenarios.model import NO_LIMIT, did_you_mean
 
 FAIL_ON = ("sla", "never")
+FAIL_ON_LATER = ("regression", "both")
 FORMATS = ("text", "json")
 DEFAULT_REGION = "us-east-1"
 
@@ -69,14 +70,24 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _choice(options: tuple[str, ...]) -> Callable[[str], str]:
+def _choice(options: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[str], str]:
     def parse(text: str) -> str:
         value = text.strip()
+        if value in later:
+            raise ValueError(f"{value} is not built yet; one of {', '.join(options)}")
         if value not in options:
             raise ValueError(f"{value!r} is not one of {', '.join(options)}.{did_you_mean(value, options)}")
         return value
 
     return parse
+
+
+#: Reads the value of `--format`; ValueError with the reason.
+read_format = _choice(FORMATS)
+
+#: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
+FLAGS_LATER = ("--baseline", "--compare", "--resume", "--set")
+VERBS_LATER = ("compare", "list", "schema", "validate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,8 @@ class Flag:
     short: str | None = None
     option: str | None = None
     in_listing: bool = True
+    #: Whether it takes away a safety catch: then nobody is ever sent to it who meant something else.
+    is_dangerous: bool = False
 
     @property
     def name(self) -> str:
@@ -121,7 +134,7 @@ SCENARIO_FLAGS = (
     Flag(
         "--model-id",
         _items,
-        "base model ids, a comma list makes a dimension; one model for all traffic",
+        "base model ids or ARNs, a comma list makes a dimension; one model for all traffic",
         "ID,...",
         ("matrix", "models"),
         (("model_id",), ("routing",), ("traffic",), _INCLUDE),
@@ -221,12 +234,25 @@ RUN_ONLY = (
     Flag("--results-dir", _path, "where everything is written; default test_results/<time>-<scenario>", "DIR"),
     Flag("--include-failures", _switch, "count failed requests in latency statistics too", default=False),
     Flag("--record-responses", _switch, "write prompts and answers to files, to replay them", default=False),
-    Flag("--fail-on", _choice(FAIL_ON), "sla: exit 1 when an objective fails; never: exit 0", "WHAT", default="sla"),
-    Flag("--force", _switch, "replace the results that are in --results-dir", default=False, in_listing=False),
+    Flag(
+        "--fail-on",
+        _choice(FAIL_ON, FAIL_ON_LATER),
+        "sla: exit 1 when an objective fails; never: exit 0",
+        "WHAT",
+        default="sla",
+    ),
+    Flag(
+        "--force",
+        _switch,
+        "replace the results that are in --results-dir",
+        default=False,
+        in_listing=False,
+        is_dangerous=True,
+    ),
     Flag("--dry-run", _switch, "print the plan and send nothing, like plan", default=False, in_listing=False),
     Flag(
         "--format",
-        _choice(FORMATS),
+        read_format,
         "text or json on stdout",
         "FORMAT",
         default="text",
@@ -241,5 +267,6 @@ RUN_ONLY = (
         short="-y",
         option="assume_yes",
         in_listing=False,
+        is_dangerous=True,
     ),
 )

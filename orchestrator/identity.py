@@ -1,9 +1,10 @@
 """What identifies a run: its id and the command that repeats it."""
 
 import secrets
-import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from scenarios.provenance import shell_command
 
 
 def time_stamp(at: float) -> str:
@@ -16,6 +17,6 @@ def new_run_id(scenario: str, at: float) -> str:
     return f"{time_stamp(at)}-{scenario}-{secrets.token_hex(3)}"
 
 
-def command_line(arguments: Sequence[str]) -> str:
-    """The command that repeats this run, quoted for a shell."""
-    return shlex.join(["python", "run_tests.py", *arguments])
+def command_line(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The command that repeats this run, quoted for a shell, behind the variables that had an effect on it."""
+    return shell_command(["python", "run_tests.py", *arguments], environment)

@@ -1,5 +1,6 @@
 """The command line and the environment of one cell's Locust run."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -8,7 +9,16 @@ from pathlib import Path
 
 from bedrock.endpoint import Endpoint
 from scenarios.cells import Cell
-from scenarios.model import MANGAASSIST, NO_PREFIX, format_range_s, format_rps, format_seconds, format_window
+from scenarios.model import (
+    MANGAASSIST,
+    NO_PREFIX,
+    Failover,
+    Retry,
+    format_range_s,
+    format_rps,
+    format_seconds,
+    format_window,
+)
 from scenarios.run_directory import RunDirectory
 
 PROJECT = Path(__file__).parent.parent
@@ -44,6 +54,8 @@ class RunIdentity:
     processes: int
     include_failures: bool
     record_responses: bool
+    retry: Retry
+    failover: Failover
 
 
 def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
@@ -79,6 +91,12 @@ def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
         "--target": identity.target,
         "--endpoint-url": identity.endpoint.url or "",
         "--region": identity.endpoint.region,
+        "--retry": identity.retry.policy,
+        "--retry-attempts": str(identity.retry.max_attempts),
+        "--retry-delay": format_seconds(identity.retry.delay_s),
+        "--failover-regions": ",".join(identity.failover.regions),
+        "--failover-cool-down": format_seconds(identity.failover.cool_down_s),
+        "--failover-max-cool-down": format_seconds(identity.failover.max_cool_down_s),
     }
 
 
@@ -96,7 +114,7 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
         "--drain-timeout": format_seconds(cell.drain_timeout_s),
         "--call-timeout": CALL_TIMEOUT,
         # The cell ends by itself long before: what a locust.conf of the user's says must not end it earlier.
-        "--run-time": format_seconds(cell.ramp_s + cell.warmup_s + cell.duration_s + 86_400.0),
+        "--run-time": f"{math.ceil(cell.ramp_s + cell.warmup_s + cell.duration_s) + 86_400}s",
     }
 
 

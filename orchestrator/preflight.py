@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bedrock.catalog import default_catalog
 from bedrock.endpoint import EndpointError
+from bedrock.outcome import mask_accounts
 from emulator.config import ConfigError, parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.settings import Settings, cost_limit_usd
@@ -71,6 +72,27 @@ def check_surroundings(settings: Settings) -> None:
     problems += [] if problems else _endpoint_problems(settings)
     if problems:
         raise ScenarioError(*problems)
+
+
+def check_cost_is_known(preparation: Preparation) -> None:
+    """ScenarioError where a limit of the cost is set that could never be noticed: a model has no known price."""
+    settings = preparation.settings
+    if not settings.is_paid or _refused_budget(settings.scenario):
+        return
+    unpriced = {
+        f"{mask_accounts(model.model_id)} in the {planned.cell.service_tier} tier"
+        for planned in preparation.plan.cells
+        for model in planned.models
+        if model.cost is None
+    }
+    if unpriced:
+        raise ScenarioError(
+            Problem(
+                "--max-cost-usd",
+                f"no price per token is known of {', '.join(sorted(unpriced))}, so no cost limit can be kept: "
+                "say --max-cost-usd none to run without one (--max-requests still limits it)",
+            )
+        )
 
 
 def _emulator_problems(settings: Settings) -> Iterator[Problem]:

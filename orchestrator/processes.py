@@ -11,8 +11,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scenarios.provenance import shell_command
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+#: What the line of a console begins with that is the command.
+_PROMPT = "$ "
 
 #: How long workers may take to follow their master out before they are killed.
 LINGER_S = 3.0
@@ -22,12 +27,15 @@ class ProcessTree:
     """A child process and everything it starts.
 
     It gets a session of its own, so that Ctrl-C on the terminal reaches only the orchestrator, which decides what
-    the children are told; and so that the whole tree can be killed by its process group.
+    the children are told; and so that the whole tree can be killed by its process group. The console file gets the
+    command as its first line.
     """
 
     def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, console: Path) -> None:
         console.parent.mkdir(parents=True, exist_ok=True)
         with console.open("ab") as output:
+            output.write(_command_line(command).encode())
+            output.flush()
             self._process = subprocess.Popen(  # noqa: S603 - arguments are this program's own
                 list(command),
                 stdin=subprocess.DEVNULL,
@@ -74,6 +82,11 @@ class ProcessTree:
         self.kill()
 
 
+def _command_line(command: Sequence[str]) -> str:
+    """The command as one line of the console, whatever is in it."""
+    return f"{_PROMPT}{shell_command(command, {})}".replace("\n", "\\n") + "\n"
+
+
 def _end_with_parent() -> None:
     """In the child, before it becomes Locust: ask Linux for SIGINT if the orchestrator is killed.
 
@@ -84,11 +97,15 @@ def _end_with_parent() -> None:
 
 
 def last_lines(paths: Sequence[Path], count: int = 8) -> str:
-    """The last lines of the first of these logs that has any, as one text; empty if none has."""
+    """The last lines of the first of these logs that has any, as one text; empty if none has.
+
+    The command that a console begins with is no line of its own.
+    """
     for path in paths:
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
-                lines = deque((line.rstrip() for line in file if line.strip()), maxlen=count)
+                said = (line.rstrip() for line in file if line.strip() and not line.startswith(_PROMPT))
+                lines = deque(said, maxlen=count)
         except OSError:
             continue
         if lines:

@@ -9,14 +9,11 @@ from orchestrator.identity import command_line
 from orchestrator.limits import StopReason
 from orchestrator.settings import Settings
 from scenarios.cells import Cell
+from scenarios.model import to_document
 from scenarios.objectives import parse_objective
+from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.provenance import git_commit, versions
 from scenarios.run_directory import RUN_SCHEMA_VERSION, RunDirectory
-
-#: The workload's promise and scale (product definition).
-SLA_S = 3.0
-DAILY_MESSAGES = 1_000_000
-MONTHLY_COST_LIMIT_USD = 50_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -
         "run_id": start.run_id,
         "scenario": scenario.name,
         "description": scenario.description,
-        "command": command_line(start.arguments),
+        "command": command_line(start.arguments, settings.environment),
         "versions": versions(),
         "git_commit": git_commit(),
         "target": scenario.target,
@@ -97,6 +94,8 @@ def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -
         "monthly_cost_limit_usd": MONTHLY_COST_LIMIT_USD,
         "objectives": [parse_objective(objective).text for objective in scenario.objectives],
         "sdk_retries": "off",
+        "retry": to_document(scenario.retry),
+        "failover": to_document(scenario.failover),
         "sources": [asdict(row) for row in settings.listing()],
         "started_at": start.started_at,
         "ended_at": None,

@@ -13,9 +13,14 @@ from typing import Any
 import yaml
 
 from bedrock.endpoint import Endpoint
+from bedrock.outcome import mask_accounts
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from scenarios.loading import Document, KeyPath, Problem, ScenarioError, build_scenario, format_path, read_document
-from scenarios.model import NO_LIMIT, Scenario, to_document
+from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.traffic import absolute_routing
+
+#: What the source of a value begins with that an environment variable gave; its name follows.
+_ENVIRONMENT = "environment "
 
 #: Values of flags as argparse leaves them: text, True for a switch, None where not given.
 Arguments = Mapping[str, str | bool | None]
@@ -54,6 +59,8 @@ class Settings:
     scenario_file: Path
     options: RunOptions
     sources: Mapping[str, str]
+    #: Environment variables that set a value in force.
+    environment: Mapping[str, str]
 
     @property
     def is_paid(self) -> bool:
@@ -102,7 +109,7 @@ class Settings:
             f"#   {flag.name:<{width}}  {_shown(self._option(flag))}\n" for flag in RUN_ONLY if flag.in_listing
         )
         body = yaml.safe_dump(to_document(self.scenario), sort_keys=False, allow_unicode=True, width=110)
-        return (
+        return mask_accounts(
             "# The configuration of this run with everything merged; it can be run again as a scenario.\n"
             f"# Options of the command:\n{options}"
             f"# Where values came from (all others are defaults):\n{sources or '#   all are defaults'}\n{body}"
@@ -143,7 +150,14 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
         **{flag.name: run_only[flag.name].value if flag.name in run_only else flag.default for flag in RUN_ONLY}
     )
     sources = merged.sources() | {name: given.source for name, given in run_only.items()}
-    return Settings(_with_absolute_paths(scenario, document, merged), scenario_file, options, sources)
+    variables = {source.removeprefix(_ENVIRONMENT) for source in sources.values() if source.startswith(_ENVIRONMENT)}
+    return Settings(
+        _with_absolute_paths(scenario, document, merged),
+        scenario_file,
+        options,
+        sources,
+        {name: environ[name] for name in sorted(variables)},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +181,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Layer:
     for flag in _all_flags():
         name = next((name for name in flag.env_vars if environ.get(name)), None)
         if name is not None:
-            found.append((flag, environ[name], f"environment {name}"))
+            found.append((flag, environ[name], f"{_ENVIRONMENT}{name}"))
     return _parse(iter(found))
 
 
@@ -259,6 +273,11 @@ def _leaves(values: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, Any
 def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged) -> Scenario:
     """Relative paths of the scenario file start at its folder, those of flags where the command runs."""
     folder, update = Path(document.file).parent, dict[str, Any]()
+    if scenario.routing is not None:
+        base = Path.cwd() if merged.is_overridden(("routing",)) else folder
+        update["routing"] = absolute_routing(scenario.routing, base)
+    if scenario.matrix.include:
+        update["matrix"] = _with_absolute_routings(scenario.matrix, folder)
     if scenario.prompts_file is not None:
         base = Path.cwd() if merged.is_overridden(("prompts_file",)) else folder
         update["prompts_file"] = str((base / scenario.prompts_file).resolve())
@@ -269,6 +288,15 @@ def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged
     return scenario.model_copy(update=update)
 
 
+def _with_absolute_routings(matrix: Matrix, folder: Path) -> Matrix:
+    """Cells beside the cross product are always the file's own."""
+    extras = (
+        extra.model_copy(update={"routing": absolute_routing(extra.routing, folder)}) if extra.routing else extra
+        for extra in matrix.include
+    )
+    return matrix.model_copy(update={"include": tuple(extras)})
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return "—"
@@ -277,8 +305,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_shown(item) for item in value) or "—"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
-    return str(value)
+        return ", ".join(f"{_shown(key)} {_shown(item)}" for key, item in value.items())
+    return mask_accounts(str(value))
 
 
 def cost_limit_usd(scenario: Scenario) -> float | None:

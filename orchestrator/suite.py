@@ -1,16 +1,20 @@
 """Runs a suite: the emulator around it, one cell after the other, analysis and reports at the end, always."""
 
+import json
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from analysis.summary import analyse, write_summary
+from bedrock.catalog import default_catalog, id_to_send, is_arn, profile_id, split_model_id
 from bedrock.clock import now
 from bedrock.endpoint import Endpoint
+from bedrock.outcome import mask_accounts
 from emulator.process import EmulatorError, EmulatorProcess
 from orchestrator.cell_run import CellRunner
 from orchestrator.exit_codes import ExitCode
@@ -20,10 +24,11 @@ from orchestrator.preflight import Preparation
 from orchestrator.progress import Progress
 from orchestrator.results_directory import open_directory
 from orchestrator.run_document import RunDocument, RunStart
-from orchestrator.settings import Settings, cost_limit_usd
+from orchestrator.settings import cost_limit_usd
 from orchestrator.supervision import Signals
 from reports.render import write_reports
-from scenarios.run_directory import RunDirectory, write_json, write_text
+from scenarios.cells import Cell
+from scenarios.run_directory import RunDirectory, write_text
 
 #: Traceback of a bug that ended a run.
 ERROR_LOG = "internal_error.log"
@@ -87,7 +92,7 @@ class _Suite:
     def send_load(self) -> StopReason | None:
         """Run all cells; what stopped them before their end, if anything did."""
         scenario = self.preparation.settings.scenario
-        with _endpoint(self.preparation.settings, self.directory) as (endpoint, is_alive):
+        with _endpoint(self.preparation, self.directory) as (endpoint, is_alive):
             self.document.set_endpoint(endpoint.url)
             runner = CellRunner(
                 identity=self._identity(endpoint),
@@ -133,17 +138,24 @@ class _Suite:
             processes=settings.scenario.processes,
             include_failures=settings.options.include_failures,
             record_responses=settings.options.record_responses,
+            retry=settings.scenario.retry,
+            failover=settings.scenario.failover,
         )
 
 
 @contextmanager
-def _endpoint(settings: Settings, directory: RunDirectory) -> Iterator[tuple[Endpoint, Callable[[], bool]]]:
+def _endpoint(preparation: Preparation, directory: RunDirectory) -> Iterator[tuple[Endpoint, Callable[[], bool]]]:
     """Where calls go: the given endpoint, AWS, or an emulator that lives as long as this context; and if it lives."""
+    settings = preparation.settings
     if not settings.starts_emulator:
         yield settings.endpoint, lambda: True
         return
+    aliases = _aliases(preparation.cells)
     config = settings.scenario.emulator
-    write_text(directory.emulator / "config.yaml", yaml.safe_dump(config or {}, sort_keys=False, allow_unicode=True))
+    if aliases:
+        config = {**(config or {}), "aliases": aliases | (config or {}).get("aliases", {})}
+    shown = yaml.safe_dump(config or {}, sort_keys=False, allow_unicode=True, width=10_000)
+    write_text(directory.emulator / "config.yaml", mask_accounts(shown))
     with EmulatorProcess(
         config=config,
         seed=settings.scenario.seed,
@@ -154,11 +166,29 @@ def _endpoint(settings: Settings, directory: RunDirectory) -> Iterator[tuple[End
             yield Endpoint(settings.options.region, emulator.url), lambda: emulator.is_running
         finally:
             _keep_stats(emulator, directory)
+    if any(cell.model_id is not None and is_arn(cell.model_id) for cell in preparation.cells):
+        _mask_truth(directory.truth_log)
+
+
+def _aliases(cells: Sequence[Cell]) -> dict[str, str]:
+    """ARNs of the cells that do not say which model they stand for, and the model that the user says they do."""
+    arns = {cell.model_id for cell in cells if cell.model_id is not None and is_arn(cell.model_id)}
+    parts = {arn: split_model_id(arn) for arn in sorted(arns) if default_catalog().find(id_to_send(arn)) is None}
+    return {id_to_send(arn): profile_id(part.base, part.prefix) for arn, part in parts.items()}
+
+
+def _mask_truth(truth_log: Path) -> None:
+    """The emulator writes ids as they were sent; what stays in the results has no account ids."""
+    masked = truth_log.with_suffix(".masked")
+    with truth_log.open(encoding="utf-8") as lines, masked.open("w", encoding="utf-8") as kept:
+        kept.writelines(map(mask_accounts, lines))
+    masked.replace(truth_log)
 
 
 def _keep_stats(emulator: EmulatorProcess, directory: RunDirectory) -> None:
     """Keep the emulator's own totals beside its truth log; one that has died has none left to tell."""
     try:
-        write_json(directory.emulator / "stats.json", emulator.stats())
+        stats = json.dumps(emulator.stats(), ensure_ascii=False, indent=2, allow_nan=False)
+        write_text(directory.emulator / "stats.json", mask_accounts(stats) + "\n")
     except EmulatorError as error:
         write_text(directory.emulator / "stats.error.txt", f"The emulator did not answer: {error}\n")

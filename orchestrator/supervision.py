@@ -1,5 +1,6 @@
 """Seeing one process tree to its end: on time, on request, or by force."""
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -33,15 +34,23 @@ class Child(Protocol):
 
 
 class Signals:
-    """Counts SIGINT and SIGTERM while it is entered: the first asks for an orderly end, the second for one now."""
+    """Counts SIGINT and SIGTERM while it is entered: the first asks for an orderly end, the second for one now.
+
+    SIGHUP, from a terminal that was closed or a connection that was lost, asks for an orderly end however often it
+    comes: the shell and the kernel may both send it. Under `nohup` it goes on being ignored.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self._previous: dict[signal.Signals, Any] = {}
+        self._terminals: list[int] = []
 
     def __enter__(self) -> Self:
+        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._note)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self._previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._note_hangup)
         return self
 
     def __exit__(
@@ -52,6 +61,14 @@ class Signals:
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+
+    def _note_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self.count = max(self.count, 1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in self._terminals:
+            if not os.isatty(descriptor):  # it was one: writing to it would be an error now, in the midst of the report
+                os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
     @property
     def asked_to_stop(self) -> bool:

@@ -11,8 +11,10 @@ from rich.text import Text
 
 from orchestrator.preflight import Preparation
 from orchestrator.settings import Settings
+from reports.text import clean_tree
 from scenarios.cells import Cell
 from scenarios.plan import CellPlan, CostRange, Plan
+from scenarios.promise import SLA_S
 from scenarios.units import format_duration, format_rate
 
 #: Width of tables where the output is no terminal: nothing is cut off.
@@ -83,6 +85,10 @@ def _headline(settings: Settings) -> str:
     )
     about = f": {' '.join(scenario.description.split())}" if scenario.description else ""
     how = f"{scenario.api} over {scenario.transport} · seed {scenario.seed}"
+    if scenario.retry.policy != "none":
+        how += f" · {scenario.retry.policy} retries, up to {scenario.retry.max_attempts} attempts"
+    if scenario.failover.regions:
+        how += f" · failover {' > '.join(scenario.failover.regions)}"
     return f"Scenario {scenario.name}{about}\nTarget {where} · {how}"
 
 
@@ -117,12 +123,13 @@ def load_text(cell: Cell) -> str:
 
 def _quota_sentence(plan: Plan, index: int) -> str:
     use = plan.quotas[index]
+    cells = use.requests_cell if use.requests_cell == use.tokens_cell else f"{use.requests_cell}; {use.tokens_cell}"
     asked = (
         f"{_count(use.requests_per_minute)} requests and {_count(use.tokens_per_minute)} tokens in the busiest minute"
     )
     quota = f"{_limit(use.rpm_quota)} and {_limit(use.tpm_quota)}"
     end = "; expect throttling on AWS" if use.exceeds else ""
-    return f"Quota: {use.model_id}: {asked} ({use.cell}); default account quota {quota}{end}"
+    return f"Quota: {use.model_id}: {asked} ({cells}); default quota {quota}{end}"
 
 
 def _limit_warnings(preparation: Preparation) -> list[str]:
@@ -138,6 +145,7 @@ def _limit_warnings(preparation: Preparation) -> list[str]:
 
 def results_text(summary: Mapping[str, Any]) -> list[Any]:
     """Results by cell, the objectives, the verdict and its reasons."""
+    summary = clean_tree(summary)  # error messages of the service must not steer the terminal
     lines: list[Any] = [_results_table(summary), ""]
     if summary["objectives"]:
         lines += [_objectives_table(summary), ""]
@@ -148,9 +156,10 @@ def results_text(summary: Mapping[str, Any]) -> list[Any]:
 
 
 def _results_table(summary: Mapping[str, Any]) -> Table:
+    sla_s = float((summary.get("run") or {}).get("sla_s") or SLA_S)
     table = _table(
         "Results",
-        ("cell", "n", "TTFT p50 ms", "p95", "e2e p50 ms", "p95", "throttled", "in 3 s", "cost USD", "status"),
+        ("cell", "n", "TTFT p50 ms", "p95", "e2e p50 ms", "p95", "throttled", f"in {sla_s:g} s", "cost USD", "status"),
     )
     for cell in summary["cells"]:
         table.add_row(cell["cell"], *_metric_columns(cell["metrics"]), str(cell.get("status") or MISSING))
@@ -164,7 +173,7 @@ def _metric_columns(metrics: Mapping[str, Any] | None) -> list[str]:
         return [MISSING] * 8
     latencies = [_ms((metrics.get(name) or {}).get(stat)) for name in ("ttft_ms", "e2e_ms") for stat in ("p50", "p95")]
     return [
-        _count(metrics.get("requests")),
+        _count((metrics.get("e2e_ms") or {}).get("n")),  # what the percentiles beside it rest on
         *latencies,
         _percent(metrics.get("throttle_rate")),
         _percent(metrics.get("sla_compliance")),
@@ -232,7 +241,9 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
         "quotas": [
             {
                 "model_id": use.model_id,
-                "cell": use.cell,
+                "cell": use.tokens_cell,
+                "requests_cell": use.requests_cell,
+                "tokens_cell": use.tokens_cell,
                 "requests_per_minute": use.requests_per_minute,
                 "rpm_quota": use.rpm_quota,
                 "tokens_per_minute": use.tokens_per_minute,

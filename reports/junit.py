@@ -1,8 +1,8 @@
-"""junit.xml: one test case per objective and per validity check, as build servers read them.
+"""junit.xml: one test case for the verdict, one per objective, cell and validity check, as build servers read them.
 
 FAIL is a failure with what was expected, observed and on how many samples. INCONCLUSIVE is skipped with the reason:
 a promise nobody could judge is neither kept nor broken. A validity check that FAILs is a failure too, a warning
-passes and says so in its output.
+passes and says so in its output. A cell that did not come to its end is an error, and so is a run that was stopped.
 """
 
 import xml.etree.ElementTree as ET
@@ -22,10 +22,12 @@ def render_junit(material: Material) -> str:
     root = ET.Element("testsuites", name=str(material.run.get("scenario") or "load test"))
     objectives = [_objective_case(entry) for entry in material.summary.get("objectives") or []]
     checks = [_check_case(entry) for entry in (material.summary.get("validity") or {}).get("checks") or []]
-    suite = _suite(root, "objectives", objectives)
-    _add_properties(suite, material)
+    cells = [_cell_case(entry) for entry in material.summary.get("cells") or []]
+    _add_properties(_suite(root, "verdict", [_verdict_case(material)]), material)
+    _suite(root, "objectives", objectives)
+    _suite(root, "cells", cells)
     _suite(root, "validity", checks)
-    for name in ("tests", "failures", "skipped"):
+    for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(each.get(name, "0")) for each in root)))
     ET.indent(root)
     body: str = ET.tostring(root, encoding="unicode")
@@ -35,7 +37,7 @@ def render_junit(material: Material) -> str:
 def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> ET.Element:
     suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
-    suite.set("errors", "0")
+    suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
     suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
     suite.extend(cases)
     return suite
@@ -49,6 +51,35 @@ def _add_properties(suite: ET.Element, material: Material) -> None:
     for name, value in pairs:
         ET.SubElement(properties, "property", name=name, value=value)
     suite.insert(0, properties)
+
+
+def _verdict_case(material: Material) -> ET.Element:
+    """Skipped while nobody can judge, an error where the run was stopped: green means PASS and nothing else."""
+    found, stopped_by = verdict(material), material.run.get("stopped_by")
+    reasons = "\n".join(str(reason) for reason in (material.summary.get("verdict") or {}).get("reasons") or [])
+    case = ET.Element("testcase", classname="verdict", name="verdict")
+    if stopped_by is not None:
+        _child(case, "error", f"stopped by {stopped_by}: {found.reason}", reasons, type="run stopped")
+    elif found.status == "PASS":
+        _child(case, "system-out", None, reasons)
+    elif found.status == "FAIL":
+        _child(case, "failure", f"FAIL: {found.reason}", reasons, type="verdict")
+    else:
+        _child(case, "skipped", f"{found.status}: {found.reason}", reasons)
+    return case
+
+
+def _cell_case(entry: Mapping[str, Any]) -> ET.Element:
+    status, reason = str(entry.get("status") or "finished"), entry.get("reason")
+    case = ET.Element("testcase", classname="cells", name=str(entry.get("cell")))
+    if status == "skipped":
+        _child(case, "skipped", str(reason or "skipped"), None)
+    elif status not in ("finished", "unlisted"):
+        _child(case, "error", f"{status}: {reason or 'did not finish'}", None, type="cell not finished")
+    else:
+        requests = (entry.get("metrics") or {}).get("requests")
+        _child(case, "system-out", None, f"requests: {numbers.count(requests)}")
+    return case
 
 
 def _objective_case(entry: Mapping[str, Any]) -> ET.Element:

@@ -6,11 +6,6 @@ import math
 MISSING = "—"
 
 
-def is_missing(value: float | None) -> bool:
-    """Whether there is no number: None, or a float that is none."""
-    return value is None or not math.isfinite(value)
-
-
 def significant(value: float | None, digits: int = 3) -> str:
     """`1,234`, `12.3`, `0.0123`: `digits` significant digits, but never fewer than the whole number has."""
     if value is None or not math.isfinite(value):

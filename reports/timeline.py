@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.records import NOT_MEASURED
 from analysis.timeseries import per_window
 from reports.frames import MIN_SAMPLES
 from reports.material import Material
@@ -16,7 +17,6 @@ _MAX_WINDOWS = 120
 _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _METRICS = ("ttft_ms", "e2e_ms")
 PERCENTILES = ("ttft_p50_ms", "ttft_p95_ms", "e2e_p50_ms", "e2e_p95_ms")
-_QUIET_PHASES = frozenset({"warmup", "ramp", "drain"})
 _LOUD_PHASES = frozenset({"spike", "burst"})
 
 
@@ -126,7 +126,7 @@ def _bands(material: Material, records: pd.DataFrame, zero: float) -> tuple[Band
     for name, phases in spans.groupby("cell", sort=False):
         cell = numbers.get(str(name))
         loud = phases[phases["phase"].isin(_LOUD_PHASES)]
-        measured = phases[~phases["phase"].isin(_QUIET_PHASES)]
+        measured = phases[~phases["phase"].isin(NOT_MEASURED)]
         if single:
             bands += [_band(row, str(row["phase"]), "") for _, row in measured.iterrows()]
             continue

@@ -4,9 +4,11 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from bedrock.catalog import Catalog, profile_id
+from bedrock.catalog import Catalog, is_arn, profile_id, short_name, split_model_id
+from bedrock.outcome import mask_accounts
 from scenarios.model import MANGAASSIST, NO_PREFIX, SINGLE_PROMPT, ExtraCell, Scenario
 from scenarios.patterns import RateProfile, build_profile
 
@@ -18,7 +20,8 @@ RoutingModels = Mapping[str, Sequence[str]]
 class Cell:
     """One load test of a suite, as `run.json` lists it.
 
-    `model_id` is the base id; None where a routing sends the traffic. `region_prefix` None sends the base id.
+    `model_id` is the base id, or an ARN with the model behind it where it does not say (`ARN=model`); None where a
+    routing sends the traffic. `region_prefix` None sends the base id; an ARN is sent as it is.
     `status` is pending, running, finished, interrupted, failed or skipped, with the `reason` of the last two.
     """
 
@@ -48,8 +51,9 @@ class Cell:
     drain_timeout_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell's entry in `run.json`."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """The cell's entry in `run.json`, without account ids."""
+        entry = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return entry | {"model_id": None if self.model_id is None else mask_accounts(self.model_id)}
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +84,9 @@ class Cell:
         return tuple(dict.fromkeys(routings[self.routing or ""]))
 
     def sent_id(self, base_id: str) -> str:
-        """The id to send for a base id: behind the cell's inference profile prefix."""
+        """The id to send for a base id: behind the cell's inference profile prefix, or the ARN in its place."""
+        if self.model_id is not None and is_arn(self.model_id):
+            return self.model_id
         return profile_id(base_id, self.region_prefix)
 
 
@@ -90,7 +96,7 @@ def expand(scenario: Scenario, catalog: Catalog, routings: RoutingModels) -> tup
     A cell that Bedrock would refuse is there too, with status `skipped` and the reason.
     """
     cells = [*_cross_product(scenario), *(_extra_cell(scenario, extra) for extra in scenario.matrix.include)]
-    named = _with_names(cells)
+    named = _with_names([_with_own_prefix(cell) for cell in cells])
     return tuple(_skip_if_refused(cell, catalog, routings) for cell in named)
 
 
@@ -170,6 +176,13 @@ def _extra_cell(scenario: Scenario, extra: ExtraCell) -> Cell:
     return replace(first, **given)
 
 
+def _with_own_prefix(cell: Cell) -> Cell:
+    """An ARN names its own inference profile: the dimension has no say in it."""
+    if cell.model_id is None or not is_arn(cell.model_id):
+        return cell
+    return replace(cell, region_prefix=split_model_id(cell.model_id).prefix)
+
+
 def _with_names(cells: Sequence[Cell]) -> Iterator[Cell]:
     """Cells with names that are unique and safe in a file system.
 
@@ -187,7 +200,7 @@ def _with_names(cells: Sequence[Cell]) -> Iterator[Cell]:
 
 def _name(cell: Cell, has_patterns: bool, has_models: bool) -> str:
     parts = [
-        (cell.model_id or cell.routing or "") if has_models else "",
+        _traffic_name(cell) if has_models else "",
         cell.region_prefix or "",
         cell.service_tier,
         cell.prompt_size,
@@ -195,6 +208,11 @@ def _name(cell: Cell, has_patterns: bool, has_models: bool) -> str:
         cell.pattern if has_patterns else "",
     ]
     return "-".join(re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_") for part in parts if part)
+
+
+def _traffic_name(cell: Cell) -> str:
+    """The model, or the routing without the folder of its file."""
+    return Path(cell.routing or "").stem if cell.model_id is None else short_name(cell.model_id)
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from bedrock.catalog import Catalog, UnknownModelError, default_catalog, split_model_id
+from bedrock.catalog import Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
 from scenarios.model import MANGAASSIST, SINGLE_PROMPT, ExtraCell, Scenario
 from scenarios.objectives import parse_objective
 
@@ -116,7 +116,10 @@ def _check_models(scenario: Scenario, catalog: Catalog) -> Iterator[Finding]:
         except UnknownModelError as error:
             yield path, str(error)
             continue
-        if base.base != model_id:
+        if is_arn(model_id):
+            if len(scenario.matrix.region_prefixes) > 1:
+                yield path, "an ARN names its inference profile itself: give one region prefix, which it will not use"
+        elif base.base != model_id:
             prefix = f" and region prefix {base.prefix}" if base.prefix else ""
             yield path, f"{model_id} is not a base model id: write {base.base}{prefix}"
 

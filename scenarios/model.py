@@ -19,11 +19,13 @@ from pydantic import (
     Strict,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
 from bedrock.bodies import APIS
 from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
 from bedrock.client import TRANSPORTS
+from bedrock.retry import POLICIES
 from scenarios.objectives import parse_objective
 from scenarios.patterns import PATTERNS, PROCESSES
 from scenarios.units import (
@@ -54,8 +56,12 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def _one_of(options: Sequence[str]) -> AfterValidator:
+def _one_of(options: Sequence[str], later: Sequence[str] = ()) -> AfterValidator:
+    """Only these; one that is planned for `later` is said to be."""
+
     def check(value: str) -> str:
+        if value in later and value not in options:
+            raise ValueError(f"{value} is not built yet; one of {', '.join(options)}")
         if value not in options:
             raise ValueError(f"{value!r} is not one of {', '.join(options)}.{did_you_mean(value, options)}")
         return value
@@ -161,8 +167,9 @@ Api = Annotated[str, _one_of(APIS), _enum(APIS)]
 Transport = Annotated[str, _one_of(TRANSPORTS), _enum(TRANSPORTS)]
 Traffic = Annotated[str, _one_of(TRAFFIC), _enum(TRAFFIC)]
 LoadModel = Annotated[str, _one_of(LOAD_MODELS), _enum(LOAD_MODELS)]
-Pattern = Annotated[str, _one_of(PATTERNS), _enum(PATTERNS)]
-Process = Annotated[str, _one_of(tuple(PROCESSES)), _enum(tuple(PROCESSES))]
+RetryPolicyName = Annotated[str, _one_of(POLICIES), _enum(POLICIES)]
+Pattern = Annotated[str, _one_of(PATTERNS, ("ramp", "production", "replay")), _enum(PATTERNS)]
+Process = Annotated[str, _one_of(tuple(PROCESSES), ("gamma",)), _enum(tuple(PROCESSES))]
 PromptSize = Annotated[str, _one_of(PROMPT_SIZES), _enum(PROMPT_SIZES)]
 ServiceTier = Annotated[str, _one_of(SERVICE_TIERS), _enum(SERVICE_TIERS)]
 _PREFIXES = (*PROFILE_PREFIXES, NO_PREFIX)
@@ -283,6 +290,36 @@ class Budget(Section):
     max_requests: Count | None = Field(None, description="Requests sent.")
 
 
+class Retry(Section):
+    """Whether failed calls are tried again, by the framework itself: every attempt is a record (docs/retries.md)."""
+
+    policy: RetryPolicyName = Field(
+        "none", description="none; standard: which failures, how often and when as the SDK does; fixed: after a delay."
+    )
+    max_attempts: Count = Field(3, description="Attempts of a message in all, in each round of its regions.")
+    delay_s: WaitS = Field(1.0, alias="delay", description="Pause before each retry; fixed only.")
+
+
+class Failover(Section):
+    """Regions by priority; a region that fails is left out for a while (docs/retries.md)."""
+
+    regions: tuple[str, ...] = Field((), description="Regions, the preferred one first; none for no failover.")
+    cool_down_s: DurationS = Field(
+        60.0, alias="cool_down", description="How long a failed region is left out at first."
+    )
+    max_cool_down_s: DurationS = Field(
+        600.0, alias="max_cool_down", description="And at most: it doubles from failure to failure."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Failover":
+        if len(set(self.regions)) != len(self.regions):
+            raise ValueError("each region can be named once only")
+        if self.cool_down_s > self.max_cool_down_s:
+            raise ValueError("cool_down must not be longer than max_cool_down")
+        return self
+
+
 class Scenario(Section):
     """A suite of load tests: what is sent, how much of it, and what it must achieve."""
 
@@ -310,6 +347,10 @@ class Scenario(Section):
         (), description="What must hold, like `ttft_ms p95 < 400ms`; the verdict is made of these."
     )
     budget: Budget = Field(Budget.model_validate({}), description="Limits that stop the suite.")
+    retry: Retry = Field(Retry.model_validate({}), description="Retries, off unless a policy is named.")
+    failover: Failover = Field(
+        Failover.model_validate({}), description="Region failover, off unless regions are named."
+    )
     processes: Annotated[int, Strict(), Field(ge=1, le=256)] = Field(1, description="Locust processes per cell.")
     seed: Annotated[int, Strict()] = Field(1, description="Seed of arrivals, messages and the emulator.")
     emulator: dict[str, Any] | None = Field(

@@ -66,6 +66,9 @@ FOR_KEYS = (
     "region_prefix", "pattern", "users", "rate_rps",
 )  # fmt: skip
 
+#: A percentile from here on is a promise to the single request: all but a few are to keep it.
+_PROMISED_SHARE = 0.9
+
 ON_FAIL = ("continue", "abort")
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -128,8 +131,17 @@ class Objective:
 
     @property
     def limits_one_request(self) -> bool:
-        """Whether a single request can meet or miss the limit (a mean cannot be met by one request)."""
-        return self.per_request and self.stat != "mean"
+        """Whether the objective promises something to (nearly) every single request.
+
+        A maximum and a percentile from the 90th on do, or, for a lower limit, one down from the 10th. A mean is
+        nobody's own, and half of the requests miss a median that is kept.
+        """
+        if not self.per_request:
+            return False
+        q = quantile_of(self.stat or "")
+        if self.op in ("<", "<="):
+            return self.stat == "max" or (q is not None and q >= _PROMISED_SHARE)
+        return q is not None and q <= 1.0 - _PROMISED_SHARE
 
     @property
     def limit_text(self) -> str:
@@ -251,8 +263,22 @@ def _parse_head(head: str) -> tuple[str, str | None, str, float]:
     metric = match["metric"]
     if metric not in METRICS:
         raise ObjectiveError(f"Unknown metric {metric!r} in {head!r}.{suggestion(metric, METRICS)}")
-    quantity = QUANTITIES[METRICS[metric]]
-    return metric, _parse_stat(metric, match["stat"]), _parse_op(match["op"], head), quantity.parse(match["limit"])
+    stat, op = _parse_stat(metric, match["stat"]), _parse_op(match["op"], head)
+    limit = QUANTITIES[METRICS[metric]].parse(match["limit"])
+    _refuse_idle_limit(metric, op, limit, head)
+    return metric, stat, op, limit
+
+
+def _refuse_idle_limit(metric: str, op: str, limit: float, text: str) -> None:
+    """Refuse a limit that nothing can miss: it would always pass, and look like a promise."""
+    is_share = METRICS[metric] == "share"
+    if is_share and op in ("<", "<=") and limit >= 1.0:
+        raise ObjectiveError(
+            f"{text!r} cannot fail: a share is never above 100%. Write {metric} {op} 1% for one percent."
+        )
+    if op in (">", ">=") and limit <= 0.0:
+        example = f" Write a limit above it, like {metric} {op} 99%." if is_share else " Write a limit above it."
+        raise ObjectiveError(f"{text!r} cannot fail: {metric} is never below 0.{example}")
 
 
 def _parse_stat(metric: str, stat: str | None) -> str | None:

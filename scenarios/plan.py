@@ -6,7 +6,7 @@ All figures are estimates from stated assumptions: the prompts as they are, answ
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Protocol
 
@@ -98,12 +98,16 @@ class CellPlan:
 
 @dataclass(frozen=True, slots=True)
 class QuotaUse:
-    """The busiest minute that any cell asks of a model against the account's default quota (None: no quota)."""
+    """The busiest minute that any cell asks of a model against the account's default quota (None: no quota).
+
+    Most requests and most tokens may be those of two cells: small prompts at a high rate, large ones at a low.
+    """
 
     model_id: str
-    cell: str
+    requests_cell: str
     requests_per_minute: float
     rpm_quota: int | None
+    tokens_cell: str
     tokens_per_minute: float
     tpm_quota: int | None
 
@@ -273,9 +277,17 @@ def _quota_use(cells: Sequence[CellPlan], catalog: Catalog) -> tuple[QuotaUse, .
         for model in planned.models:
             use = _use_of(planned, model, catalog)
             known = busiest.get(model.model_id)
-            if known is None or use.tokens_per_minute > known.tokens_per_minute:
-                busiest[model.model_id] = use
+            busiest[model.model_id] = use if known is None else _busier(known, use)
     return tuple(busiest.values())
+
+
+def _busier(known: QuotaUse, other: QuotaUse) -> QuotaUse:
+    """The most requests and the most tokens of two cells, each with its cell."""
+    if other.requests_per_minute > known.requests_per_minute:
+        known = replace(known, requests_cell=other.requests_cell, requests_per_minute=other.requests_per_minute)
+    if other.tokens_per_minute > known.tokens_per_minute:
+        known = replace(known, tokens_cell=other.tokens_cell, tokens_per_minute=other.tokens_per_minute)
+    return known
 
 
 def _use_of(planned: CellPlan, model: ModelPlan, catalog: Catalog) -> QuotaUse:
@@ -283,9 +295,10 @@ def _use_of(planned: CellPlan, model: ModelPlan, catalog: Catalog) -> QuotaUse:
     quota = entry.cross_region_quota if planned.cell.region_prefix else entry.quota
     return QuotaUse(
         model_id=model.model_id,
-        cell=planned.cell.cell,
+        requests_cell=planned.cell.cell,
         requests_per_minute=model.requests_per_minute,
         rpm_quota=quota.rpm,
+        tokens_cell=planned.cell.cell,
         tokens_per_minute=model.tokens_per_minute,
         tpm_quota=quota.tpm,
     )

@@ -1,12 +1,22 @@
-"""Which software made a measurement: versions of what shapes it, and the commit of this checkout."""
+"""What made a measurement: the command, versions of the software that shapes it, the commit of this checkout."""
 
 import platform
+import shlex
 import subprocess
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bedrock.outcome import mask_accounts
+
 PROJECT = Path(__file__).parent.parent
+
+
+def shell_command(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """A command with the variables it was started with, quoted for a shell; account ids are masked."""
+    variables = [f"{name}={shlex.quote(mask_accounts(value))}" for name, value in environment.items()]
+    return " ".join([*variables, shlex.join(map(mask_accounts, words))])
 
 
 def versions() -> dict[str, str | None]:

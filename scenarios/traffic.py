@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog, split_model_id
+from bedrock.outcome import mask_accounts
 from scenarios.decks import Deck
 from scenarios.problems import ProblemsError, hint, kind, unknown_keys
 from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES, Prompt, PromptLibrary
@@ -129,6 +130,7 @@ class MessageSampler:
             _Branch(query_type, routing, library).by_size(size, f"{seed}/{query_type.name}") for query_type in types
         ]
         self._top = _Choice([query_type.share for query_type in types], branches, MIX_BLOCK, f"{seed}")
+        self.routing = routing.name
 
     def message(self, index: int) -> Message:
         """The message with this number, counted from 0."""
@@ -141,6 +143,7 @@ class SinglePromptSampler:
     def __init__(self, library: PromptLibrary, size: str | None, seed: int, model_id: str) -> None:
         leaves = [_Leaf(prompt.query_type, prompt.complexity, prompt, model_id) for prompt in library.select(size)]
         self._top = _evenly(leaves, f"{seed}")
+        self.model_id = model_id
 
     def message(self, index: int) -> Message:
         """The message with this number, counted from 0."""
@@ -155,6 +158,13 @@ def mix_names() -> tuple[str, ...]:
 def routing_names() -> tuple[str, ...]:
     """Names of the routings that ship with the project."""
     return _names(ROUTINGS)
+
+
+def absolute_routing(name_or_path: str, folder: Path) -> str:
+    """The name of a routing that ships with the project as it is; a file's path absolute, starting at `folder`."""
+    if name_or_path in routing_names() or not _looks_like_file(name_or_path, folder):
+        return name_or_path
+    return str((folder / name_or_path).resolve())
 
 
 def load_mix(name_or_path: str | Path) -> Mix:
@@ -286,10 +296,15 @@ def _locate(name_or_path: str | Path, folder: Path, what: str) -> Path:
     path = Path(name_or_path)
     if str(name_or_path) in _names(folder):
         return folder / f"{name_or_path}.yaml"
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
+    if _looks_like_file(name_or_path, Path()):
         return path
     problem = f"no {what} has that name and it is no path of a YAML file; {hint(name_or_path, _names(folder))}"
     raise TrafficError(f"{str(name_or_path)!r} as a {what}", [problem])
+
+
+def _looks_like_file(name_or_path: str | Path, folder: Path) -> bool:
+    path = Path(name_or_path)
+    return path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or (folder / path).is_file()
 
 
 def _read(path: Path, what: str, keys: Sequence[str]) -> tuple[dict[Any, Any], "_Reader"]:
@@ -436,5 +451,6 @@ class _Reader:
             self.problems.append(f"{role}: {error}")
             return ""
         if base != raw:
-            self.problems.append(f"{role} is {raw!r}; write the base id {base!r}, the prefix is a region prefix")
+            given = mask_accounts(raw)
+            self.problems.append(f"{role} is {given!r}; write the base id {base!r}, the prefix is a region prefix")
         return model_id

@@ -26,7 +26,6 @@ class Rows:
 
     frame: pd.DataFrame
     headings: tuple[tuple[float, str], ...]
-    row_dimension: str | None
     units: float
 
     @property
@@ -53,7 +52,7 @@ def plan_rows(frame: pd.DataFrame, dimensions: Sequence[str], slow_by: str = "e2
         y += 1
     labels = kept[inner] if inner else kept["name"]
     hue = kept[inner].map(hues.index) if inner and len(hues) <= len(style.MARKERS) else 0
-    return Rows(kept.assign(y=places, row=labels, hue=hue), tuple(headings), inner, y)
+    return Rows(kept.assign(y=places, row=labels, hue=hue), tuple(headings), y)
 
 
 def _slowest(frame: pd.DataFrame, slow_by: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ LATENCIES: Mapping[str, str] = {
     "service_ttft_ms": "Service TTFT (from the actual send)",
     "service_e2e_ms": "Service whole response",
     "tpot_ms": "Time per output token (TPOT)",
-    "gap_ms": "Inter-chunk gap (median of each request)",
+    "gap_ms": "Inter-chunk gap (p50 of medians, above it of the tails)",
     "send_lag_ms": "Send lag",
     "output_tokens_per_s": "Output tokens per second of a request",
 }

@@ -121,3 +121,11 @@ def test_without_any_answer_nothing_is_projected(tmp_path: Path) -> None:
     assert cost["cost_usd"] is cost["projected_monthly_cost_usd"] is None
     assert cost["by_model"] == cost["what_if"] == []
     assert cost["cost_model"]["daily_usd"] == pytest.approx(1959.2125)
+
+
+def test_costs_by_tier_are_those_of_the_tier_that_served(tmp_path: Path) -> None:
+    records = [make_record(seq, requested_tier="flex", served_tier="default") for seq in range(10)]
+
+    rows = analyse_cell(tmp_path, records).summary["cost"]["by_tier"]
+
+    assert [row["service_tier"] for row in rows] == ["default"]

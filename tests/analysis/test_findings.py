@@ -82,3 +82,11 @@ def test_answers_from_another_tier_are_found(tmp_path: Path) -> None:
     found = findings_of(tmp_path, CellSpec("a", service_tier="priority", served_tier="default"))
 
     assert found[-1]["finding"].startswith("100.00 % of the answers came from another tier")
+
+
+def test_errors_are_found_with_their_kinds(tmp_path: Path) -> None:
+    found = findings_of(tmp_path, CellSpec("a", n=300, outcomes={"server_error": 0.2}))
+
+    (failed,) = [entry for entry in found if "of the attempts failed" in entry["finding"]]
+    assert "by outcome: " in failed["evidence"]
+    assert "server error" in failed["evidence"]

@@ -248,3 +248,62 @@ def test_records_without_a_key_stay_out_of_that_group(tmp_path: Path) -> None:
     groups = analyse(tmp_path).summary["groups"]
 
     assert [(row["key"], row["metrics"]["requests"]) for row in groups["query_type"]] == [("product_lookup", 2)]
+
+
+def retried(count: int, attempts: int = 3) -> list[dict[str, Any]]:
+    """Messages of which every attempt but the last was throttled; each attempt is 400 ms after the one before."""
+    return [
+        make_record(
+            message * attempts + attempt,
+            message_id=f"m-{message}",
+            attempt=attempt + 1,
+            at=message * 0.2,
+            lag_ms=400.0 * attempt,
+            ttft_ms=400.0 * attempt + 300.0,
+            e2e_ms=400.0 * attempt + 930.0,
+            outcome="ok" if attempt == attempts - 1 else "throttled",
+        )
+        for message in range(count)
+        for attempt in range(attempts)
+    ]
+
+
+def test_rates_count_attempts_and_promises_count_messages(tmp_path: Path) -> None:
+    metrics = metrics_of(tmp_path, retried(20), objectives=["e2e_ms p95 < 1800ms"])
+
+    assert (metrics["requests"], metrics["messages"]) == (60, 20)
+    assert metrics["throttle_rate"] == pytest.approx(2 / 3)
+    assert metrics["sla_compliance"] == 1.0
+    assert (metrics["offered_rps"], metrics["achieved_rps"]) == (2.0, 6.0)
+    assert metrics["good_messages"] == 20
+
+
+def test_latencies_are_those_of_the_attempt_that_ended_the_message(tmp_path: Path) -> None:
+    without = metrics_of(tmp_path / "without", retried(20))
+    with_failures = metrics_of(tmp_path / "with", retried(20), include_failures=True)
+
+    for metrics in (without, with_failures):
+        assert metrics["e2e_ms"]["n"] == 20
+        assert metrics["e2e_ms"]["p50"] == pytest.approx(1730.0, abs=1e-3)
+        assert metrics["service_e2e_ms"]["p50"] == pytest.approx(930.0, abs=1e-3)
+        assert metrics["send_lag_ms"]["n"] == 0, "a backoff is no lag of the generator"
+
+
+def test_a_message_that_failed_in_every_attempt_is_one_miss(tmp_path: Path) -> None:
+    given_up = [record | {"outcome": "server_error"} for record in retried(1)]
+    shifted = [make_record(3 + seq, at=seq * 0.2) for seq in range(9)]
+
+    assert metrics_of(tmp_path, [*given_up, *shifted])["sla_compliance"] == pytest.approx(0.9)
+
+
+def test_the_tail_of_the_gaps_sees_a_stall_in_every_request(tmp_path: Path) -> None:
+    gaps = metrics_of(tmp_path, several(400, gap_max_ms=5000.0))["gap_ms"]
+
+    assert (gaps["p50"], gaps["p95"], gaps["p99"], gaps["max"]) == (30.0, 34.0, 5000.0, 5000.0)
+    assert 30.0 < gaps["mean"] < 5000.0
+
+
+def test_a_median_that_is_kept_makes_no_message_bad(tmp_path: Path) -> None:
+    records = [*several(6), *several(4, 6, ttft_ms=500.0)]
+
+    assert metrics_of(tmp_path, records, objectives=["ttft_ms p50 < 400ms"])["good_messages"] == 10

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from analysis.records import COUNTS, SCHEMA, derive, load_records, record_costs
 from bedrock.catalog import default_catalog
 from bedrock.invocation import FIELD_NAMES
-from tests.support.run_builder import STARTED_AT, CellSpec, make_record, synthetic_records, write_records
+from tests.support.run_builder import STARTED_AT, CellSpec, make_record, synthetic_records, write_records, write_run
 
 
 def load(directory: Path, *records: dict[str, Any]) -> Any:
@@ -207,3 +207,22 @@ def test_splitting_into_files_and_reordering_lines_change_nothing(tmp_path: Path
             file.write(json.dumps(record) + "\n")
 
     pd.testing.assert_frame_equal(load_records(parts).frame, load_records(whole).frame)
+
+
+def test_records_of_another_run_are_counted_and_not_used(tmp_path: Path) -> None:
+    records = [make_record(0), make_record(1, run_id="run-2"), make_record(2, run_id=None)]
+    write_run(tmp_path, {"a": records})
+
+    loaded = load_records(tmp_path, "run-1")
+
+    assert list(loaded.frame["seq"]) == [0, 2]
+    assert loaded.skipped == {"record of another run": 1}
+
+
+def test_a_number_that_a_process_used_twice_counts_once(tmp_path: Path) -> None:
+    write_run(tmp_path, {"a": [make_record(0), make_record(1), make_record(1, message_id="other")]})
+
+    loaded = load_records(tmp_path)
+
+    assert list(loaded.frame["seq"]) == [0, 1]
+    assert loaded.skipped == {"repeated seq": 1}

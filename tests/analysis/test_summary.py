@@ -230,3 +230,10 @@ def test_any_records_whatever_give_a_summary_that_is_strict_json(
     assert sum(total["outcomes"].values()) == len(fields)
     for name in ("throttle_rate", "error_rate", "sla_compliance"):
         assert total[name] is None or 0.0 <= total[name] <= 1.0
+
+
+def test_the_total_lasts_as_long_as_the_cells_that_left_records(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100), CellSpec("b", n=100)])
+    (tmp_path / "cells" / "b" / "requests-0.jsonl").unlink()
+
+    assert analyse(tmp_path).summary["total"]["metrics"]["duration_s"] == pytest.approx(20.0)

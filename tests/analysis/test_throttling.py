@@ -101,3 +101,12 @@ def test_no_records_no_rate(tmp_path: Path) -> None:
 
     assert section["rate"] is section["first_throttle_s"] is None
     assert section["by_model"] == section["per_minute"] == []
+
+
+def test_retries_show_as_attempts_per_message(tmp_path: Path) -> None:
+    records = [make_record(0, outcome="throttled"), make_record(1, message_id="m-000000", attempt=2), make_record(2)]
+
+    throttling = analyse_cell(tmp_path, records).summary["throttling"]
+
+    assert (throttling["attempts"], throttling["messages"], throttling["retry_amplification"]) == (3, 2, 1.5)
+    assert throttling["by_cell"][0]["retry_amplification"] == 1.5

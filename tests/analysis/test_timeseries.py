@@ -85,3 +85,9 @@ def test_no_event_is_lost_or_counted_twice_at_any_width(
     assert frame["ok"].sum() == outcomes.count("ok")
     assert frame["throttled"].sum() == outcomes.count("throttled")
     assert frame["errors"].sum() == outcomes.count("server_error")
+
+
+def test_a_retry_is_no_second_arrival(tmp_path: Path) -> None:
+    records = [make_record(0, outcome="throttled"), make_record(1, message_id="m-000000", attempt=2, at=0.0)]
+
+    assert list(per_window(analyse_cell(tmp_path, records).records, 10.0)["offered"]) == [1]

@@ -1,17 +1,30 @@
 """The generator incriminates itself: each check on a run that has the fault, and on one that has not."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from analysis.observations import typical_worst
 from analysis.summary import analyse
-from analysis.validity import typical_worst
 from tests.support.analysed import load_of
-from tests.support.run_builder import CellSpec, build_run, make_record, write_json, write_run
+from tests.support.run_builder import STARTED_AT, CellSpec, build_run, make_record, write_json, write_run
 
 OPEN_LOOP_ONLY = {"send_lag_p99_ms", "dropped_arrivals", "achieved_rate", "target_rate", "unaccounted_arrivals"}
+
+
+HEALTHY = {"process": "0", "hub_lag_ms": 1.0, "cpu_pct": 20.0}
+
+
+def write_health(directory: Path, cell: str, process: str, lines: list[dict[str, Any]]) -> None:
+    """Health lines of one process, the first one a second after the run's start."""
+    text = "".join(
+        json.dumps({"at": STARTED_AT + second, **HEALTHY, "process": process, **line}) + "\n"
+        for second, line in enumerate(lines, start=1)
+    )
+    (directory / "cells" / cell / f"health-{process}.jsonl").write_text(text)
 
 
 def several(count: int, first: int = 0, **fields: Any) -> list[dict[str, Any]]:
@@ -25,8 +38,10 @@ def checks_of(directory: Path) -> dict[str, dict[str, Any]]:
 def one_cell(directory: Path, records: list[dict[str, Any]], **load: Any) -> dict[str, dict[str, Any]]:
     """The checks of an open-loop cell at 5 arrivals/s, as long as its records say."""
     arrivals = sum(record["attempt"] == 1 for record in records)
-    content = load_of(max(len(records), 1) / 5.0, **{"arrivals_offered": arrivals, **load})
-    write_run(directory, {"a": records}, [CellSpec("a").entry()], {"a": content})
+    seconds = max(len(records), 1) / 5.0
+    content = load_of(seconds, **{"arrivals_offered": arrivals, **load})
+    write_run(directory, {"a": records}, [CellSpec("a").entry() | {"duration_s": seconds}], {"a": content})
+    write_health(directory, "a", "0", [{}] * int(seconds))
     return checks_of(directory)
 
 
@@ -53,8 +68,7 @@ def test_without_figures_a_check_is_not_measured_and_not_ok(tmp_path: Path) -> N
     checks = checks_of(tmp_path)
 
     not_measured = {name for name, check in checks.items() if check["status"] == "NOT_MEASURED"}
-    assert not_measured >= {"send_lag_p99_ms", "dropped_arrivals", "hub_lag_p99_ms", "generator_cpu_p90_pct",
-                            "served_tier", "aborted_calls", "unreadable_lines"}  # fmt: skip
+    assert not_measured >= {"dropped_arrivals", "served_tier", "aborted_calls", "unreadable_lines"}
     assert all(checks[name]["observed"] is None for name in not_measured)
 
 
@@ -73,7 +87,7 @@ def test_late_calls(tmp_path: Path, lag_ms: float, status: str, validity: str) -
 
 
 def test_one_late_call_in_a_short_run_is_an_accident(tmp_path: Path) -> None:
-    assert one_cell(tmp_path, [*several(79), make_record(79, lag_ms=900.0, e2e_ms=2000.0, ttft_ms=1500.0)])[
+    assert one_cell(tmp_path, [*several(79), make_record(79, lag_ms=400.0, e2e_ms=2000.0, ttft_ms=1500.0)])[
         "send_lag_p99_ms"
     ]["status"] == "OK"  # fmt: skip
 
@@ -99,6 +113,107 @@ def test_a_random_schedule_may_deviate_as_chance_has_it(tmp_path: Path) -> None:
     write_run(tmp_path, {"a": several(80)}, [entry], {"a": load_of(20.0)})
 
     assert checks_of(tmp_path)["target_rate"]["status"] == "OK"
+
+
+@pytest.mark.parametrize("users", [None, 10])
+@pytest.mark.parametrize(("measured_s", "status"), [(24.0, "OK"), (23.9, "WARN"), (12.0, "FAIL")])
+def test_a_load_that_ended_early_is_no_measurement_of_the_planned_time(
+    tmp_path: Path, users: int | None, measured_s: float, status: str
+) -> None:
+    entry = CellSpec("a", users=users, rate_rps=None if users else 5.0, n=120).entry() | {"duration_s": 24.0}
+    write_run(tmp_path, {"a": several(100)}, [entry], {"a": load_of(measured_s)})
+
+    assert checks_of(tmp_path)["measured_time"]["status"] == status
+
+
+def test_a_cell_that_is_known_to_be_cut_short_is_not_blamed_for_it_again(tmp_path: Path) -> None:
+    entry = CellSpec("a", status="interrupted").entry()
+    write_run(tmp_path, {"a": several(50)}, [entry], {"a": load_of(10.0)}, stopped_by="interrupt")
+
+    assert checks_of(tmp_path)["measured_time"]["status"] == "NOT_MEASURED"
+
+
+@pytest.mark.parametrize("users", [None, 10])
+def test_records_that_are_gone_leave_gaps_in_the_numbers(tmp_path: Path, users: int | None) -> None:
+    build_run(tmp_path, [CellSpec("a", n=300, users=users, rate_rps=None if users else 5.0)])
+    path = tmp_path / "cells" / "a" / "requests-0.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for number, line in enumerate(lines) if number % 10 or number == 0))
+
+    check = checks_of(tmp_path)["missing_records"]
+
+    assert check["status"] == "FAIL"
+    assert check["observed"] == pytest.approx(29 / 300)
+
+
+def test_each_process_counts_its_records_for_itself(tmp_path: Path) -> None:
+    records = [make_record(seq, process=process, message_id=f"{process}-{seq}") for process in "01" for seq in range(9)]
+    del records[4]
+
+    assert one_cell(tmp_path, records)["missing_records"]["observed"] == pytest.approx(1 / 18)
+
+
+def test_a_cell_without_health_figures_is_named_and_not_valid(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("sound", n=100), CellSpec("silent", n=100, users=5, rate_rps=None)])
+    (tmp_path / "cells" / "silent" / "health-0.jsonl").unlink()
+
+    checks = checks_of(tmp_path)
+
+    assert {checks[name]["status"] for name in ("hub_lag_p99_ms", "generator_cpu_p90_pct")} == {"WARN"}
+    assert checks["hub_lag_p99_ms"]["cell"] == "silent"
+    assert "No figures of hub_lag_p99_ms in silent" in checks["hub_lag_p99_ms"]["reason"]
+    assert analyse(tmp_path).summary["validity"]["status"] == "SUSPECT"
+
+
+def test_a_process_without_health_figures_makes_its_cell_suspect(tmp_path: Path) -> None:
+    records = [
+        make_record(seq, process=process, message_id=f"{process}-{seq}") for process in "01" for seq in range(50)
+    ]
+
+    assert one_cell(tmp_path, records)["generator_cpu_p90_pct"]["status"] == "WARN"
+
+
+def test_one_saturated_process_of_many_is_not_hidden_by_the_others(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100, users=10, rate_rps=None)])
+    for process in range(1, 12):
+        write_health(tmp_path, "a", str(process), [{"cpu_pct": 100.0 if process == 7 else 20.0}] * 20)
+
+    check = checks_of(tmp_path)["generator_cpu_p90_pct"]
+
+    assert (check["status"], check["observed"]) == ("FAIL", 100.0)
+
+
+@pytest.mark.parametrize(
+    ("lags_ms", "frozen", "hub_lag"),
+    [
+        ([1.0] * 30, "OK", "OK"),
+        ([300.0, 400.0] + [1.0] * 28, "OK", "OK"),  # two accidents
+        ([900.0] + [1.0] * 29, "WARN", "OK"),
+        ([5000.0] + [1.0] * 25, "FAIL", "OK"),
+        ([300.0] * 3 + [1.0] * 27, "OK", "FAIL"),
+    ],
+)
+def test_a_frozen_generator_is_judged_by_the_time_it_stood_still(
+    tmp_path: Path, lags_ms: list[float], frozen: str, hub_lag: str
+) -> None:
+    build_run(tmp_path, [CellSpec("a", n=150, users=10, rate_rps=None)])
+    write_health(tmp_path, "a", "0", [{"hub_lag_ms": lag} for lag in lags_ms])
+
+    checks = checks_of(tmp_path)
+
+    assert (checks["frozen_time"]["status"], checks["hub_lag_p99_ms"]["status"]) == (frozen, hub_lag)
+
+
+def test_retries_do_not_make_up_for_arrivals_that_were_never_sent(tmp_path: Path) -> None:
+    sent = several(90)
+    retries = [make_record(90 + n, message_id=f"m-{n:06d}", attempt=2, at=n * 0.2, lag_ms=250.0) for n in range(10)]
+    dropped = several(10, 100, outcome="dropped")
+
+    checks = one_cell(tmp_path, [*sent, *retries, *dropped])
+
+    assert checks["achieved_rate"]["observed"] == pytest.approx(0.9)
+    assert checks["dropped_arrivals"]["observed"] == pytest.approx(0.1)
+    assert checks["send_lag_p99_ms"]["status"] == "OK"
 
 
 def test_arrivals_that_left_no_record(tmp_path: Path) -> None:
@@ -187,7 +302,8 @@ def test_a_load_generator_that_was_killed_leaves_an_unfinished_cell(tmp_path: Pa
     [
         ([], None),
         ([5.0, 7.0], None),
-        ([1.0, 2.0, 900.0], 1.0),
+        ([1.0, 2.0, 400.0], 1.0),
+        ([1.0, 2.0, 900.0], 882.0),
         ([1.0] * 50 + [900.0] * 3, 900.0),
         ([1.0, np.nan, 2.0, np.nan, 3.0], 1.0),
     ],

@@ -1,5 +1,6 @@
 """Objectives and run conditions to verdicts and exit codes."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,51 @@ def test_cells_show_where_a_promise_breaks_without_deciding_the_verdict(tmp_path
 
     assert summary["verdict"]["status"] == "PASS"
     assert [cell["objectives"][0]["status"] for cell in summary["cells"]] == ["PASS", "FAIL", "FAIL"]
+
+
+@pytest.mark.parametrize("text", ["gap_ms max < 500ms", "gap_ms p99 < 100ms"])
+def test_an_objective_on_the_tail_of_the_gaps_is_missed_by_stalls(tmp_path: Path, text: str) -> None:
+    result = objective_of(tmp_path, text, several(400, gap_max_ms=5000.0))
+
+    assert (result["status"], result["observed"]) == ("FAIL", 5000.0)
+
+
+@pytest.mark.parametrize("outcome", ["throttled", "server_error", "overloaded", "stream_error"])
+def test_a_run_in_which_nothing_was_answered_says_nothing(tmp_path: Path, outcome: str) -> None:
+    verdict = verdict_of(tmp_path, [CellSpec("a", n=100, outcomes={outcome: 1.0})], objectives=[])
+
+    assert (verdict["status"], verdict["exit_code"]) == ("INCONCLUSIVE", 5)
+    assert "No request was answered in the measured window" in verdict["reasons"]
+
+
+def test_without_objectives_a_run_is_measured_and_not_judged(tmp_path: Path) -> None:
+    verdict = verdict_of(tmp_path, objectives=[])
+
+    assert verdict["status"] == "PASS"
+    assert verdict["reasons"] == ["No objectives were set: the run was measured, not judged"]
+
+
+@pytest.mark.parametrize(("outcome", "metric"), [("server_error", "error_rate"), ("throttled", "throttle_rate")])
+def test_failures_that_no_objective_covers_are_named(tmp_path: Path, outcome: str, metric: str) -> None:
+    cells = [CellSpec("a", n=900, ttft_sigma=0.01, outcomes={outcome: 0.5})]
+
+    reasons = verdict_of(tmp_path / "uncovered", cells)["reasons"]
+    covered = verdict_of(tmp_path / "covered", cells, objectives=[FAST, f"{metric} <= 60%"])["reasons"]
+
+    assert any("no objective covers it" in reason and metric in reason for reason in reasons)
+    assert not any("no objective covers it" in reason for reason in covered)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_finished_cell_without_a_recorded_end_is_inconclusive(tmp_path: Path, is_there: bool) -> None:
+    build_run(tmp_path, [CellSpec("a", n=100, ttft_sigma=0.01)], objectives=[FAST])
+    load = tmp_path / "cells" / "a" / "load.json"
+    content = json.loads(load.read_text()) | {"ended_at": None}
+    load.unlink()
+    if is_there:
+        load.write_text(json.dumps(content))
+
+    verdict = analyse(tmp_path).summary["verdict"]
+
+    assert (verdict["status"], verdict["exit_code"]) == ("INCONCLUSIVE", 5)
+    assert any("Cell a has no recorded end" in reason for reason in verdict["reasons"])

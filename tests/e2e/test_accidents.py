@@ -1,16 +1,32 @@
 """What goes wrong around a suite: parts that die, readers that leave, directories that are taken."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import psutil
 import pytest
 
 from scenarios.run_directory import RunDirectory
-from tests.e2e.test_suite import LONG, PROJECT, SUITE, record_count, start, until, wait
+from tests.e2e.test_suite import (
+    FAST,
+    LONG,
+    PROJECT,
+    SUITE,
+    assert_nothing_is_left,
+    record_count,
+    records_of,
+    start,
+    truth_of,
+    until,
+    wait,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -120,3 +136,73 @@ def test_several_plans_are_one_document(tmp_path: Path) -> None:
     )
 
     assert [plan["scenario"] for plan in json.loads(done.stdout)["plans"]] == ["smoke", "demo"]
+
+
+def on_a_terminal(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """The command as a terminal starts it, and the other side of that terminal."""
+    (folder / "scenario.yaml").write_text(LONG, encoding="utf-8")
+    outside, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "run_tests.py"), "scenario.yaml", "--results-dir", "out"],
+        cwd=folder,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no locks are held
+    )
+    os.close(inside)
+    return process, outside
+
+
+def drain(terminal: int) -> None:
+    """Read what is on the screen: a terminal that nobody reads fills up, and its program waits."""
+    os.set_blocking(terminal, False)
+    with contextlib.suppress(BlockingIOError):
+        os.read(terminal, 65536)
+
+
+def test_a_terminal_that_is_closed_ends_the_run_in_order_and_leaves_a_report(tmp_path: Path) -> None:
+    process, outside = on_a_terminal(tmp_path)
+    until(lambda: drain(outside) or record_count(tmp_path) >= 5)
+    os.close(outside)
+    directory = RunDirectory(tmp_path / "out")
+
+    assert process.wait(timeout=120) == 2
+    assert [cell["status"] for cell in directory.read_run()["cells"]] == ["interrupted", "pending"]
+    assert directory.read_run()["exit_code"] == 2
+    assert directory.report_html.exists()
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("transport", ["wire", "boto3"])
+def test_provisioned_throughput_can_be_tested_and_its_account_is_written_nowhere(
+    transport: str, tmp_path: Path
+) -> None:
+    account = "123456789012"
+    arn = f"arn:aws:bedrock:us-east-1:{account}:provisioned-model/abcdef"
+    profile = f"arn:aws:bedrock:us-east-1:{account}:inference-profile/us.amazon.nova-pro-v1:0"
+    scenario = f"name: arns\nload: {{rate: 10/s, duration: 2s}}\ntransport: {transport}\n{FAST}"
+    models = f"{arn}=amazon.nova-pro-v1:0,{profile}"
+    ended = wait(start(tmp_path, scenario, "--model-id", models), tmp_path)
+
+    assert ended.exit_code in (0, 5), ended.stderr
+    assert [cell["status"] for cell in ended.run["cells"]] == ["finished", "finished"]
+    masked = [text.replace(account, "<account>") for text in models.split(",")]
+    assert {record["model_id"] for record in records_of(ended.directory)} == set(masked)
+    assert {record["outcome"] for record in records_of(ended.directory)} == {"ok"}
+    assert len(truth_of(ended.directory)) == len(records_of(ended.directory))
+    assert account not in ended.stdout + ended.stderr
+    files = [path for path in ended.directory.path.rglob("*") if path.is_file()]
+    assert [path.name for path in files if account.encode() in path.read_bytes()] == []
+
+
+def test_a_routing_file_of_another_folder_is_followed_by_every_cell(tmp_path: Path) -> None:
+    routing = "schema_version: 1\nsimple: amazon.nova-2-lite-v1:0\ncomplex: amazon.nova-pro-v1:0\n"
+    (tmp_path / "my.yaml").write_text(routing, encoding="utf-8")
+    scenario = f"name: routed\nrouting: my.yaml\nload: {{rate: 10/s, duration: 2s}}\n{FAST}"
+    ended = wait(start(tmp_path, scenario), tmp_path)
+
+    assert [cell["status"] for cell in ended.run["cells"]] == ["finished"], ended.stderr
+    sent = {record["model_id"] for record in records_of(ended.directory)}
+    assert sent == {"us.amazon.nova-2-lite-v1:0", "us.amazon.nova-pro-v1:0"}

@@ -38,6 +38,12 @@ def run(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.
         (["smoke", "--target", "aws", "--max-cost-usd", "1"], "--yes: this sends paid requests to AWS us-east-1"),
         (["smoke", "--model-id", "amazon.nova-po-v1:0"], "Did you mean amazon.nova-pro-v1:0?"),
         (["smoke", "--user-count", "3"], "unrecognized arguments: --user-count 3. Did you mean --user-counts?"),
+        (["smoke", "--resume"], "unrecognized arguments: --resume. --resume is not built yet."),
+        (["smoke", "--set", "load.rate=5/s"], "--set is not built yet."),
+        (["smoke", "--baseline", "dir"], "--baseline is not built yet."),
+        (["smoke", "--fail-on", "regression"], "--fail-on: regression is not built yet; one of sla, never"),
+        (["schema"], "the command schema is not built yet"),
+        (["compare", "a", "b"], "the command compare is not built yet"),
         (["smoke", "--seed"], "argument --seed: expected one argument"),
         (["smok"], "'smok' is neither a command nor a scenario file. Did you mean smoke?"),
         (["plann"], "'plann' is neither a command nor a scenario file. Did you mean plan?"),
@@ -128,3 +134,44 @@ def test_the_orchestrator_starts_without_locust_gevent_or_boto3():
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("slip", ["--forc", "--forced", "--ye", "--yess"])
+def test_nobody_is_sent_to_a_flag_that_takes_away_a_safety_catch(slip):
+    done = run("smoke", slip)
+
+    assert done.returncode == 4
+    assert f"unrecognized arguments: {slip}." in done.stderr
+    assert not {"--force", "--yes"} & set(done.stderr.replace("?", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ([], {"FORMAT": "xml"}, "environment FORMAT: 'xml' is not one of text, json"),
+        (["--format", "xml"], {}, "--format: 'xml' is not one of text, json"),
+    ],
+)
+def test_a_format_that_report_cannot_write_is_refused(arguments, environment, said, tmp_path):
+    done = run("report", str(tmp_path), *arguments, **environment)
+
+    assert done.returncode == 4
+    assert said in done.stderr
+
+
+def test_a_limit_that_no_price_stands_behind_is_refused():
+    arguments = ("--model-id", "anthropic.claude-haiku-4-5-20251001-v1:0", "--service-tiers", "reserved")
+    done = run("smoke", "--target", "aws", "--max-cost-usd", "1", "--yes", *arguments)
+
+    assert done.returncode == 4
+    assert "error: --max-cost-usd: no price per token is known" in done.stderr
+
+
+def test_a_plan_shows_no_account_ids():
+    arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc"
+    for arguments in ([], ["--format", "json"]):
+        done = run("plan", "smoke", "--model-id", f"{arn}=amazon.nova-pro-v1:0", *arguments)
+
+        assert done.returncode == 0, done.stderr
+        assert "<account>" in done.stdout
+        assert "123456789012" not in done.stdout + done.stderr

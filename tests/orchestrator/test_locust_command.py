@@ -10,7 +10,7 @@ from bedrock.catalog import default_catalog
 from bedrock.endpoint import Endpoint
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from scenarios.cells import Cell, expand
-from scenarios.model import Scenario
+from scenarios.model import Failover, Retry, Scenario
 from scenarios.run_directory import RunDirectory
 
 ROUTINGS = {"nova": ("amazon.nova-2-lite-v1:0", "amazon.nova-pro-v1:0")}
@@ -33,6 +33,8 @@ def identity(folder: Path, **values) -> RunIdentity:
             "processes": 1,
             "include_failures": False,
             "record_responses": False,
+            "retry": Retry.model_validate({}),
+            "failover": Failover.model_validate({}),
         }
         | values
     )
@@ -127,3 +129,20 @@ def test_aws_gets_the_credentials_of_the_user_and_nobody_gets_locust_settings():
     assert "LOCUST_RUN_TIME" not in environment
     assert not switches.keys() & environment.keys()
     assert "AWS_ACCESS_KEY_ID" not in environment
+
+
+def test_retries_and_failover_of_the_scenario_reach_locust(tmp_path: Path) -> None:
+    retry = Retry.model_validate({"policy": "fixed", "max_attempts": 4, "delay": "250ms"})
+    failover = Failover.model_validate({"regions": ["us-east-1", "us-west-2"], "cool_down": "2s"})
+    command = locust_command(
+        cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"}),
+        3,
+        identity(tmp_path, retry=retry, failover=failover),
+    )
+
+    assert "--retry=fixed" in command
+    assert "--retry-attempts=4" in command
+    assert "--retry-delay=0.25s" in command
+    assert "--failover-regions=us-east-1,us-west-2" in command
+    assert "--failover-cool-down=2s" in command
+    assert "--failover-max-cool-down=600s" in command

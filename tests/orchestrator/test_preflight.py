@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.consent import require_consent
-from orchestrator.preflight import Preparation, check_surroundings, prepare
+from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.settings import resolve
 from scenarios.loading import ScenarioError
 
@@ -135,3 +135,27 @@ def test_without_a_terminal_only_yes_agrees():
 
 def test_what_costs_nothing_is_not_asked_for():
     require_consent(prepared(), io.StringIO(), io.StringIO())
+
+
+RESERVED = AWS | {"model_id": "anthropic.claude-haiku-4-5-20251001-v1:0", "service_tiers": "reserved"}
+PROVISIONED = AWS | {
+    "model_id": "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x=amazon.nova-pro-v1:0",
+    "service_tiers": "default",
+}
+
+
+@pytest.mark.parametrize("arguments", [RESERVED, PROVISIONED], ids=["tier-without-a-price", "provisioned"])
+def test_a_cost_limit_that_could_never_be_noticed_is_refused(arguments):
+    with pytest.raises(ScenarioError) as caught:
+        check_cost_is_known(prepared(arguments))
+
+    (problem,) = caught.value.problems
+    assert problem.place == "--max-cost-usd"
+    assert "no cost limit can be kept" in problem.text
+    assert "123456789012" not in problem.text
+    check_cost_is_known(prepared(arguments | {"max_cost_usd": "none"}))
+    check_cost_is_known(prepared(arguments | {"target": "emulator"}))
+
+
+def test_a_known_cost_may_have_a_limit():
+    check_cost_is_known(prepared(AWS))

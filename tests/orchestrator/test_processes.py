@@ -48,7 +48,10 @@ def start(folder: Path, script: str) -> ProcessTree:
 
 
 def console(folder: Path) -> str:
-    return (folder / "logs" / "console.log").read_text(encoding="utf-8")
+    """What the process itself said: the first line is its command."""
+    command, _, said = (folder / "logs" / "console.log").read_text(encoding="utf-8").partition("\n")
+    assert command.startswith("$ ")
+    return said
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -118,3 +121,17 @@ def test_the_last_lines_are_those_of_the_first_log_that_has_any(tmp_path):
 
     assert last_lines([tmp_path / "missing.log", empty, full], count=2) == "two\nthree \N{REPLACEMENT CHARACTER}"
     assert last_lines([tmp_path / "missing.log"]) == ""
+
+
+def test_a_console_begins_with_the_command_which_is_nothing_that_the_process_said(tmp_path):
+    tree = ProcessTree(
+        ["true", "a b", "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x"],
+        environment={"PATH": os.environ["PATH"]},
+        folder=tmp_path,
+        console=tmp_path / "console.log",
+    )
+    until(lambda: tree.poll() is not None)
+
+    said = (tmp_path / "console.log").read_text(encoding="utf-8")
+    assert said == "$ true 'a b' 'arn:aws:bedrock:us-east-1:<account>:provisioned-model/x'\n"
+    assert last_lines([tmp_path / "console.log"]) == ""

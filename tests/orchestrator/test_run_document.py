@@ -70,7 +70,9 @@ def test_ids_sort_by_time_and_never_repeat():
 
 
 def test_the_command_can_be_pasted_into_a_shell():
-    assert command_line(["my scenario.yaml", "--rates", "2/s"]) == "python run_tests.py 'my scenario.yaml' --rates 2/s"
+    assert (
+        command_line(["my scenario.yaml", "--rates", "2/s"], {}) == "python run_tests.py 'my scenario.yaml' --rates 2/s"
+    )
 
 
 def test_versions_and_commit_are_known_here():
@@ -78,3 +80,19 @@ def test_versions_and_commit_are_known_here():
     assert versions()["project"]
     commit = git_commit()
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
+
+
+def test_the_command_has_the_variables_that_made_the_run_and_no_account_ids():
+    arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x"
+    command = command_line(["--model-id", arn], {"DESCRIPTION": "a b", "RATES": "3/s", "X": arn})
+
+    masked = arn.replace("123456789012", "<account>")
+    assert command == f"DESCRIPTION='a b' RATES=3/s X='{masked}' python run_tests.py --model-id '{masked}'"
+
+
+def test_the_variables_of_a_run_are_in_its_file(tmp_path):
+    settings = resolve(SMOKE, {}, {"RATES": "3/s", "TEST_DURATION": "2s", "PATH": "/bin"})
+    directory = RunDirectory(tmp_path)
+    RunDocument(directory, settings, prepare(settings).cells, RunStart("id", ("smoke",), 1000.0))
+
+    assert directory.read_run()["command"] == "RATES=3/s TEST_DURATION=2s python run_tests.py smoke"

@@ -212,3 +212,46 @@ def test_relative_files_start_at_the_scenario_or_where_the_command_runs(tmp_path
 @pytest.mark.parametrize(("given", "limit"), [(None, None), ("none", None), ("$2.50", 2.5), ("0.05", 0.05)])
 def test_the_budget_in_dollars(scenario, given, limit):
     assert cost_limit_usd(settings_of(scenario, {"max_cost_usd": given}).scenario) == limit
+
+
+def test_a_routing_file_is_beside_its_scenario_or_where_the_command_runs(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    scenario = tmp_path / "there" / "s.yaml"
+    text = "name: x\nrouting: my.yaml\nload: {rate: 1/s}\nmatrix: {include: [{routing: other.yaml}, {routing: nova}]}\n"
+    scenario.write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "here")
+
+    plain = settings_of(scenario).scenario
+    assert plain.routing == str(tmp_path / "there" / "my.yaml")
+    assert [extra.routing for extra in plain.matrix.include] == [str(tmp_path / "there" / "other.yaml"), "nova"]
+    for layers in (({"routing": "my.yaml"}, {}), ({}, {"ROUTING": "my.yaml"})):
+        assert settings_of(scenario, *layers).scenario.routing == str(tmp_path / "here" / "my.yaml")
+
+
+def test_variables_count_as_part_of_the_command_only_where_they_had_an_effect(scenario):
+    environ = {"SEED": "8", "MAX_TOKENS": "50", "FAIL_ON": "never", "RATES": "", "HOME": "/home/x"}
+    settings = settings_of(scenario, {"seed": "9"}, environ)
+
+    assert settings.environment == {"FAIL_ON": "never", "MAX_TOKENS": "50"}
+
+
+def test_account_ids_are_in_no_listing_and_no_effective_configuration(scenario):
+    arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc"
+    text = (
+        SCENARIO.replace("routing: nova", f"model_id: {arn}=amazon.nova-pro-v1:0")
+        + f"emulator: {{aliases: {{'{arn}': x}}}}\n"
+    )
+    scenario.write_text(text, encoding="utf-8")
+    settings = settings_of(scenario)
+
+    assert settings.scenario.model_id == f"{arn}=amazon.nova-pro-v1:0"
+    assert "123456789012" not in settings.effective_yaml() + str(settings.listing())
+    assert "<account>" in settings.effective_yaml()
+
+
+def test_an_arn_with_several_region_prefixes_is_refused(scenario):
+    arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc=amazon.nova-pro-v1:0"
+
+    (problem,) = problems_of(scenario, {"model_id": arn, "region_prefixes": "us,eu"})
+    assert "an ARN names its inference profile itself" in problem

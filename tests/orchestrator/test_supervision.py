@@ -152,3 +152,23 @@ def test_a_cell_that_locust_ended_early_has_failed_though_locust_is_content():
     judged = judge(End(0, None, None), "last words", lasted_s=16.4, planned_s=40.0)
 
     assert (judged.status, judged.reason) == ("failed", "Locust ended after 16 of 40 s, unasked")
+
+
+def test_a_lost_terminal_asks_for_an_orderly_end_however_often_it_is_told():
+    before = signal.getsignal(signal.SIGHUP)
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert (signals.asked_to_stop, signals.asked_to_abort) == (True, False)
+
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_under_nohup_a_lost_terminal_changes_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.asked_to_stop
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -76,7 +76,7 @@ def test_the_plan_as_json_has_the_same_numbers():
 METRICS = {
     "requests": 1234,
     "ttft_ms": {"p50": 411.6, "p95": None},
-    "e2e_ms": {"p50": 1200.0, "p95": 2400.0},
+    "e2e_ms": {"n": 1101, "p50": 1200.0, "p95": 2400.0},
     "throttle_rate": 0.0123,
     "sla_compliance": 0.995,
     "cost_usd": 0.5,
@@ -95,8 +95,22 @@ def test_results_show_a_dash_for_what_could_not_be_measured():
     }
     lines = [line.split() for line in text_of(results_text(summary)).splitlines()]
 
-    assert ["a", "1,234", "412", "—", "1,200", "2,400", "1.2", "%", "99.5", "%", "0.5000", "finished"] in lines
+    assert ["a", "1,101", "412", "—", "1,200", "2,400", "1.2", "%", "99.5", "%", "0.5000", "finished"] in lines
     assert ["b", *["—"] * 8, "skipped"] in lines
     assert ["ttft_ms", "p95", "<", "400ms", "INCONCLUSIVE", "—", "3"] in lines
     assert ["Verdict:", "INCONCLUSIVE"] in lines
     assert ["Undecided:", "too", "few"] in lines
+
+
+def test_what_the_service_wrote_does_not_steer_the_terminal():
+    summary = {
+        "cells": [],
+        "total": {"metrics": METRICS},
+        "objectives": [],
+        "verdict": {"status": "INCONCLUSIVE", "reasons": ["most often \x1b]0;owned\x07\x1b[2Jbad"]},
+    }
+
+    text = text_of(results_text(summary))
+
+    assert "\x1b" not in text
+    assert "most often bad" in text

@@ -139,3 +139,34 @@ def test_models_of_a_routing_are_listed_once():
     )
 
     assert cell.models({"one": ("amazon.nova-pro-v1:0",) * 2}) == ("amazon.nova-pro-v1:0",)
+
+
+PROVISIONED = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123=amazon.nova-pro-v1:0"
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.amazon.nova-pro-v1:0"
+
+
+def test_an_arn_is_sent_as_it_is_and_has_its_own_prefix():
+    provisioned, profile = cells_of(matrix={"models": [PROVISIONED, PROFILE], "rates": ["1/s"]})
+
+    assert (provisioned.region_prefix, profile.region_prefix) == (None, "eu")
+    assert provisioned.sent_id("amazon.nova-pro-v1:0") == PROVISIONED
+    assert profile.sent_id("amazon.nova-pro-v1:0") == PROFILE
+
+
+def test_no_account_id_gets_into_names_and_entries():
+    cells = cells_of(matrix={"models": [PROVISIONED, PROFILE], "rates": ["1/s"]})
+
+    assert [cell.cell for cell in cells] == ["abc123-default-medium-r1", "eu_amazon_nova-pro-v1_0-eu-default-medium-r1"]
+    assert all("123456789012" not in str(cell.to_dict()) for cell in cells)
+    assert cells[0].to_dict()["model_id"] == PROVISIONED.replace("123456789012", "<account>")
+
+
+def test_a_routing_of_a_file_gives_cells_its_name_without_the_folder():
+    routings = {"/a/b/mine.yaml": ROUTINGS["nova"]}
+    values = {
+        "routing": "/a/b/mine.yaml",
+        "matrix": {"rates": ["1/s"], "include": [{"model_id": "amazon.nova-pro-v1:0"}]},
+    }
+    cells = expand(Scenario.model_validate({"name": "x"} | values), default_catalog(), routings)
+
+    assert cells[0].cell == "mine-us-default-medium-r1"

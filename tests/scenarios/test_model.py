@@ -134,3 +134,9 @@ def test_the_schema_writes_defaults_as_a_file_would():
 def test_sections_never_change():
     with pytest.raises(ValidationError):
         Matrix.model_validate({}).service_tiers = ("flex",)
+
+
+@pytest.mark.parametrize(("key", "value"), [("process", "gamma"), ("pattern", "replay")])
+def test_what_is_not_built_yet_is_said_to_be(key, value):
+    with pytest.raises(ValidationError, match=f"{value} is not built yet"):
+        Scenario.model_validate({"name": "x", "load": {key: value}})

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scenarios.objectives import (
@@ -139,6 +139,7 @@ def test_whatever_is_shown_reads_back_as_the_same_objective(
 ) -> None:
     kind = METRICS[metric]
     value = round(limit % 1.0, 3) if kind == "share" else limit
+    assume(value > 0.0 or op in ("<", "<="))  # a lower limit of 0 is refused
     given_objective = Objective(
         metric, "p95" if kind in PER_REQUEST_KINDS else None, op, value, {"language": "ja"}, min_samples=min_samples
     )
@@ -163,8 +164,30 @@ def test_statistics_name_quantiles(stat: str, q: float | None) -> None:
     ("text", "one_request"),
     [
         ("ttft_ms p95 < 400ms", True), ("e2e_ms max < 400ms", True), ("e2e_ms mean < 400ms", False),
-        ("throttle_rate <= 1%", False), ("cost_usd < $1", False),
+        ("throttle_rate <= 1%", False), ("cost_usd < $1", False), ("ttft_ms p50 < 400ms", False),
+        ("ttft_ms p90 < 400ms", True), ("output_tokens_per_s p50 >= 60/s", False),
+        ("output_tokens_per_s p5 >= 60/s", True), ("output_tokens_per_s max >= 60/s", False),
     ],
 )  # fmt: skip
-def test_only_some_objectives_can_be_met_by_one_request(text: str, one_request: bool) -> None:
+def test_only_some_objectives_are_promises_to_the_single_request(text: str, one_request: bool) -> None:
     assert parse_objective(text).limits_one_request is one_request
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["throttle_rate <= 1", "error_rate < 1", "error_rate <= 100%", "sla_compliance >= 0%", "goodput_rps > 0/s",
+     "ttft_ms p95 >= 0"],
+)  # fmt: skip
+def test_a_limit_that_nothing_can_miss_is_refused(text: str) -> None:
+    with pytest.raises(ObjectiveError, match="cannot fail"):
+        parse_objective(text)
+
+
+def test_one_meant_as_one_percent_is_told_how_to_write_it() -> None:
+    with pytest.raises(ObjectiveError, match="Write throttle_rate <= 1%"):
+        parse_objective("throttle_rate <= 1")
+
+
+@pytest.mark.parametrize("text", ["throttle_rate <= 0%", "sla_compliance >= 100%", "error_rate < 99.9%"])
+def test_a_strict_limit_is_a_limit(text: str) -> None:
+    assert parse_objective(text).text == text

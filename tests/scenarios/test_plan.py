@@ -159,10 +159,21 @@ def test_quota_use_is_that_of_the_busiest_minute_of_the_busiest_cell():
     plan = make_plan(cells, {cell.cell: SAMPLE for cell in cells}, CATALOG)
 
     (use,) = plan.quotas
-    assert use.cell == "us-default-medium-r10"
+    assert (use.requests_cell, use.tokens_cell) == ("us-default-medium-r10", "us-default-medium-r10")
     assert use.requests_per_minute == pytest.approx(600.0)
     assert (use.rpm_quota, use.tpm_quota) == (500, 2_000_000), "that of the cross-region profile"
     assert use.exceeds
+
+
+def test_the_requests_of_one_cell_do_not_hide_behind_the_tokens_of_another():
+    cells = [cell_of(load={"rate": rate, "duration": "2m"}) for rate in ("8/s", "10/s")]
+    long_text = [FakeMessage("word " * 2000, SAMPLE[0].model_id)]
+    plan = make_plan(cells, {cells[0].cell: long_text, cells[1].cell: SAMPLE}, CATALOG)
+
+    (use,) = plan.quotas
+    assert (use.requests_cell, use.tokens_cell) == (cells[1].cell, cells[0].cell)
+    assert use.requests_per_minute == pytest.approx(600.0)
+    assert use.exceeds, "600 requests a minute are above 500, whichever cell has more tokens"
 
 
 def test_burn_down_counts_output_tokens_several_times():

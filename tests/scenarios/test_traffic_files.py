@@ -15,6 +15,7 @@ from scenarios.traffic import (
     MessageSampler,
     Routing,
     TrafficError,
+    absolute_routing,
     load_mix,
     load_routing,
     mix_names,
@@ -333,3 +334,13 @@ def test_the_documented_table_is_the_shipped_mix():
     rows = re.findall(r"^\| (\w+) \| (\d+) % \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert {name: int(percent) / 100 for name, percent in rows} == load_mix("mangaassist").shares()
+
+
+def test_a_routing_file_starts_at_its_folder_and_a_shipped_name_stays_one(tmp_path):
+    (tmp_path / "mine").write_text("", encoding="utf-8")
+
+    assert absolute_routing("nova", tmp_path) == "nova"
+    assert absolute_routing("novaa", tmp_path) == "novaa", "a slip of the finger, to be told as one"
+    assert absolute_routing("my.yaml", tmp_path) == str(tmp_path / "my.yaml")
+    assert absolute_routing("mine", tmp_path) == str(tmp_path / "mine")
+    assert absolute_routing("/a/my.yaml", tmp_path) == "/a/my.yaml"

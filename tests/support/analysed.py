@@ -25,7 +25,7 @@ def load_of(seconds: float, started_at: float = STARTED_AT, **overrides: Any) ->
 
 def analyse_cell(directory: Path, records: Records, seconds: float = 10.0, **run: Any) -> Analysis:
     """The analysis of one open-loop cell `a` of the given records, measured for `seconds`."""
-    entry = CellSpec("a", rate_rps=len(records) / seconds or 1.0).entry()
+    entry = CellSpec("a", rate_rps=len(records) / seconds or 1.0).entry() | {"duration_s": seconds}
     write_run(directory, {"a": records}, cells=[entry], loads={"a": load_of(seconds)}, **run)
     return analyse(directory)
 

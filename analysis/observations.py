@@ -1,0 +1,183 @@
+"""What each validity check observes in one cell; None where its figures are missing.
+
+Health is judged process by process and the worst one counts: a process at its limit delays its own share of the
+calls, whatever the others have left. A lag that is small is judged by how often it occurred, a long one by the time
+that it took: five seconds without a sign of life are one health line.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from analysis.evidence import CellEvidence
+from analysis.records import flags, floats
+from bedrock.outcome import Outcome
+
+#: A lag counts as the cell's once it happened this often: one late call in a short run is an accident.
+_OCCURRENCES = 3
+
+#: Only lags up to this (ms) are excused as accidents; a longer one is long enough to be seen in the results.
+ACCIDENT_MS = 500.0
+
+
+def typical_worst(values: np.ndarray) -> float | None:
+    """The p99, but where it is an accident never more than the third-largest value; None below three values.
+
+    Equal to the p99 from about 300 values on. In a short run the p99 is the largest value or nearly so, and one
+    late call would condemn the run. Values above `ACCIDENT_MS` are no accidents.
+    """
+    present = np.sort(values[~np.isnan(values)])
+    if len(present) < _OCCURRENCES:
+        return None
+    p99 = float(np.quantile(present, 0.99))
+    return min(p99, float(present[-_OCCURRENCES])) if present[-1] <= ACCIDENT_MS else p99
+
+
+def measured_time_share(cell: CellEvidence) -> float | None:
+    """Measured seconds / planned ones, of cells that are said to have finished; others are known to be cut short."""
+    planned, measured = cell.info.planned_s, cell.window.seconds()
+    if not planned or cell.info.status not in ("finished", "unlisted") or cell.books_unclosed:
+        return None
+    return min(1.0, (measured or 0.0) / planned)
+
+
+def send_lag_ms(cell: CellEvidence) -> float | None:
+    """The send lag that is typical of the cell's worst calls (first attempts alone have one)."""
+    population = flags(cell.records["sent"] & cell.records["measured"])
+    return typical_worst(floats(cell.records["send_lag_ms"])[population])
+
+
+def _arrivals(cell: CellEvidence) -> pd.DataFrame:
+    """First attempts of the measured window, sent or dropped: one record per message."""
+    return cell.records[cell.records["measured"] & (cell.records["attempt"] == 1)]
+
+
+def dropped_share(cell: CellEvidence) -> float | None:
+    """Dropped / arrivals."""
+    arrivals = _arrivals(cell)
+    return float((arrivals["outcome"] == Outcome.DROPPED).mean()) if len(arrivals) else None
+
+
+def achieved_share(cell: CellEvidence) -> float | None:
+    """Messages sent / arrivals; retries do not make up for arrivals that were never sent."""
+    arrivals = _arrivals(cell)
+    return float(arrivals["sent"].mean()) if len(arrivals) else None
+
+
+def target_rate_share(cell: CellEvidence) -> float | None:
+    """Arrivals scheduled as a share of the rate asked for, given the benefit of chance; a steady pattern only."""
+    target, offered, duration_s = cell.info.rate_rps, cell.metrics.offered_rps, cell.metrics.duration_s
+    if not target or offered is None or not duration_s or cell.info.raw.get("pattern") != "sustained":
+        return None
+    expected = target * duration_s
+    # A random process deviates by its standard deviation (3 of them allowed); a regular one by an arrival at the edge.
+    chance = 1.0 / expected if cell.info.raw.get("process") == "constant" else 3.0 / np.sqrt(expected)
+    return float(min(1.0, offered / target + chance))
+
+
+def unaccounted_share(cell: CellEvidence) -> float | None:
+    """Arrivals that left no record / arrivals."""
+    offered = cell.load.arrivals_offered
+    if not offered or cell.load.ended_at is None:
+        return None
+    recorded = int((cell.records["attempt"] == 1).sum())
+    return max(0.0, (offered - recorded) / offered)
+
+
+def missing_records_share(cell: CellEvidence) -> float | None:
+    """Numbers that are missing in the processes' records / numbers given out; each process counts from 0.
+
+    Records lost after the last one of a process leave no gap.
+    """
+    if cell.records.empty:
+        return None
+    numbers = cell.records.groupby("process")["seq"].agg(["max", "nunique"])
+    given = int((numbers["max"] + 1).sum())
+    return (given - int(numbers["nunique"].sum())) / given
+
+
+def lost_processes(cell: CellEvidence) -> float | None:
+    """Load generator processes that died."""
+    return cell.load.processes_lost if cell.load.ended_at is not None else None
+
+
+def hub_lag_ms(cell: CellEvidence) -> float | None:
+    """The event loop's lateness in the worst process; stretches beyond `ACCIDENT_MS` count in `frozen_share`."""
+    return _worst_process(cell, lambda health: _hub_lag_of(_values(health, "hub_lag_ms")))
+
+
+def _hub_lag_of(lags_ms: np.ndarray) -> float | None:
+    if not len(lags_ms):
+        return None
+    usual = lags_ms[lags_ms <= ACCIDENT_MS]
+    # Fewer than three seconds prove no lag, but they are figures.
+    return typical_worst(usual) if len(usual) >= _OCCURRENCES else float(lags_ms.min())
+
+
+def frozen_share(cell: CellEvidence) -> float | None:
+    """The share of its measured time in which the event loop of the worst process stood still for long."""
+    return _worst_process(cell, lambda health: _frozen_of(_values(health, "hub_lag_ms"), cell.window.seconds()))
+
+
+def _frozen_of(lags_ms: np.ndarray, window_s: float | None) -> float | None:
+    if not len(lags_ms):
+        return None
+    frozen_s = float(lags_ms[lags_ms > ACCIDENT_MS].sum()) / 1000.0
+    return min(1.0, frozen_s / (window_s or float(len(lags_ms))))
+
+
+def cpu_pct(cell: CellEvidence) -> float | None:
+    """The p90 of the seconds of the busiest process, in % of one core."""
+    return _worst_process(cell, lambda health: _cpu_of(_values(health, "cpu_pct")))
+
+
+def _cpu_of(values: np.ndarray) -> float | None:
+    if not len(values):
+        return None
+    return float(np.quantile(values, 0.9)) if len(values) >= _OCCURRENCES else float(values.min())
+
+
+def _values(health: pd.DataFrame, column: str) -> np.ndarray:
+    values = floats(health[column])
+    return values[~np.isnan(values)]
+
+
+def _worst_process(cell: CellEvidence, observe: Callable[[pd.DataFrame], float | None]) -> float | None:
+    """The largest observation of any process that has figures."""
+    health = _measured_health(cell)
+    found = [observe(part) for _, part in health.groupby(health["process"].fillna(""))]
+    return max((value for value in found if value is not None), default=None)
+
+
+def has_process_without_health(cell: CellEvidence) -> bool:
+    """Whether a process left records and no health figures: it may be the worst one."""
+    named = set(cell.health["process"].dropna())
+    # Health lines that name no process stand for all.
+    return bool(named) and bool(set(cell.records["process"]) - named)
+
+
+def _measured_health(cell: CellEvidence) -> pd.DataFrame:
+    """Health of the measured window, a freeze across its edge included; of the whole cell where it is unknown."""
+    ended = floats(cell.health["at"])
+    inside = cell.window.covers(ended) | cell.window.covers(ended - floats(cell.health["hub_lag_ms"]) / 1000.0)
+    return cell.health[inside] if inside.any() else cell.health
+
+
+def aborted_share(cell: CellEvidence) -> float | None:
+    """Aborted / sent."""
+    sent = cell.records.loc[cell.records["sent"], "outcome"]
+    return float((sent == Outcome.ABORTED).mean()) if len(sent) else None
+
+
+def wrong_tier_share(cell: CellEvidence) -> float | None:
+    """Answers whose tier differs from the one asked for / answers that name theirs."""
+    answered = cell.records[cell.records["ok"] & cell.records["served_tier"].notna()]
+    if answered.empty:
+        return None
+    return float((answered["served_tier"] != answered["service_tier"]).mean())
+
+
+def samples(cell: CellEvidence) -> float | None:
+    """Answers in the measured window."""
+    return float((cell.records["ok"] & cell.records["measured"]).sum())
