@@ -54,7 +54,7 @@ class Effort:
     tokens: tuple[int, int]
 
 
-FULL = Effort(streams=(100, 300, 600), seconds=20.0, ramp_s=3.0, tail_s=1.0, tokens=(50, 150))
+FULL = Effort(streams=(50, 144, 300, 720, 1200), seconds=20.0, ramp_s=3.0, tail_s=1.0, tokens=(50, 150))
 QUICK = Effort(streams=(10,), seconds=2.0, ramp_s=0.7, tail_s=0.3, tokens=(10, 20))
 
 

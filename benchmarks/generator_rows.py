@@ -31,7 +31,9 @@ class Row:
 
     `n` calls were due in the window and are known to both sides; all errors and the lag are theirs. `outcomes` are
     those of all calls due in the window. `records`, `truth_lines` and what is missing on either side count the whole
-    step. Rates and CPU shares are those of the window; None where the system does not tell, or nothing arrived.
+    step. `kernel_lag_ms` is how long the kernel had the first token's bytes before they were read, by its own stamps:
+    the receiving part, told by somebody else; empty where nobody can tell. Rates and CPU shares are those of the
+    window; None where the system does not tell, or nothing arrived.
     """
 
     transport: str
@@ -47,6 +49,7 @@ class Row:
     ttft_error_with_lag_ms: Summary
     send_error_ms: Summary
     receive_error_ms: Summary
+    kernel_lag_ms: Summary
     true_ttft_ms: Summary
     clock_correction_ms: float | None
     in_flight: float
@@ -93,6 +96,7 @@ def make_row(
         ttft_error_with_lag_ms=summarise([pair.ttft_error_ms + pair.send_lag_ms for pair in pairs]),
         send_error_ms=summarise(send_errors_ms(pairs, correction_s)),
         receive_error_ms=summarise(receive_errors_ms(pairs, correction_s)),
+        kernel_lag_ms=summarise(_kernel_lags_ms(records, window)),
         true_ttft_ms=summarise([pair.true_ttft_s * 1000.0 for pair in pairs]),
         clock_correction_ms=None if bounds is None else correction_s * 1000.0,
         in_flight=mean_in_flight(records, window),
@@ -108,6 +112,14 @@ def make_row(
         records_without_truth=joined.records_without_truth,
         truth_without_record=joined.truth_without_record,
     )
+
+
+def _kernel_lags_ms(records: Iterable[InvocationRecord], window: Window) -> list[float]:
+    return [
+        record.receive_lag_ms
+        for record in records
+        if record.receive_lag_ms is not None and record.intended_at is not None and record.intended_at in window
+    ]
 
 
 def _outcomes(records: Iterable[InvocationRecord], window: Window) -> dict[str, int]:

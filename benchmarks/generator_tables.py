@@ -58,13 +58,15 @@ def _error_row(row: Content) -> dict[str, str]:
 
 
 def _load_row(row: Content) -> dict[str, str]:
-    send, receive = row["send_error_ms"], row["receive_error_ms"]
+    send, receive, kernel = row["send_error_ms"], row["receive_error_ms"], row["kernel_lag_ms"]
     return {
         **_name(row),
         "sending p50": _number(send["p50"], 2),
         "p99": _number(send["p99"], 2),
         "receiving p50": _number(receive["p50"], 2),
         "p99 ": _number(receive["p99"], 2),
+        "kernel had it p50": _number(kernel["p50"], 2),
+        "p99  ": _number(kernel["p99"], 2),
         "in flight": _number(row["in_flight"]),
         "events/s": _number(row["events_per_s"]),
         "CPU %": _number(row["cpu_pct"]),

@@ -1,5 +1,6 @@
 """Retries and failover in real Locust processes: every attempt a record, one message from its first to its last."""
 
+import itertools
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def test_a_throttled_message_is_tried_again_and_every_attempt_is_a_record(
         assert [record.attempt for record in attempts] == list(range(1, len(attempts) + 1))
         assert len({(record.intended_at, record.prompt_id, record.phase) for record in attempts}) == 1
         assert attempts[-1].outcome is Outcome.OK
-        for earlier, later in zip(attempts, attempts[1:], strict=False):
+        for earlier, later in itertools.pairwise(attempts):
             assert (later.started_at or 0) - (earlier.ended_at or 0) >= 0.2
             assert (later.e2e_ms or 0) > (earlier.e2e_ms or 0) + 200
 
