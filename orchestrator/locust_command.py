@@ -56,6 +56,9 @@ class RunIdentity:
     record_responses: bool
     retry: Retry
     failover: Failover
+    #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
+    #: whose workers would then serve each other's masters.
+    master_port: int | None = None
 
 
 def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
@@ -71,7 +74,10 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
     command += ["--csv", str(results / f"test_{cell.cell}"), "--html", str(results / f"test_{cell.cell}_report.html")]
     command += ["--logfile", str(identity.directory.cell(cell.cell).log.absolute())]
     if identity.processes != 1:
-        command += ["--processes", str(identity.processes)]
+        command += ["--processes", str(identity.processes), "--master-bind-host", "127.0.0.1"]
+        if identity.master_port is not None:
+            port = str(identity.master_port)
+            command += ["--master-bind-port", port, "--master-port", port]
     options = _call_options(cell, identity) | _load_options(cell) | _run_options(cell, identity)
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]

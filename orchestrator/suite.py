@@ -1,6 +1,7 @@
 """Runs a suite: the emulator around it, one cell after the other, analysis and reports at the end, always."""
 
 import json
+import socket
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -140,7 +141,13 @@ class _Suite:
             record_responses=settings.options.record_responses,
             retry=settings.scenario.retry,
             failover=settings.scenario.failover,
+            master_port=_free_port() if settings.scenario.processes > 1 else None,
         )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @contextmanager

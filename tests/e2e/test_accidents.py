@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -149,10 +150,16 @@ def on_a_terminal(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         stdout=inside,
         stderr=inside,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no locks are held
+        preexec_fn=_as_a_login_shell_would,  # noqa: PLW1509 - no locks are held
     )
     os.close(inside)
     return process, outside
+
+
+def _as_a_login_shell_would() -> None:
+    """The terminal is the process's own, and its loss is told: these tests may run under nohup themselves."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def drain(terminal: int) -> None:

@@ -96,7 +96,7 @@ def test_whatever_is_listed_is_a_number_or_nothing(listed):
 
 
 def found(quota: AccountQuota, tokens: float = 0.0, rpm: float = 100.0, tpm: float = 1000.0) -> ModelQuota:
-    use = QuotaUse("m", "cell", rpm, None, tpm, None)
+    use = QuotaUse("m", "cell", rpm, None, "cell", tpm, None)
     return ModelQuota("m", quota, use, tokens)
 
 

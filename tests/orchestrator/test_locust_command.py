@@ -77,6 +77,7 @@ def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
     assert (options["--rate"], options["--think-time"], options["--region-prefix"]) == ("", "1s-2s", "none")
     assert options["--model-id"] == "amazon.nova-pro-v1:0"
     assert command[command.index("--processes") + 1] == "2"
+    assert command[command.index("--master-bind-host") + 1] == "127.0.0.1"
     assert command[-2:] == ["--include-failures", "--record-responses"]
 
 
@@ -146,3 +147,11 @@ def test_retries_and_failover_of_the_scenario_reach_locust(tmp_path: Path) -> No
     assert "--failover-regions=us-east-1,us-west-2" in command
     assert "--failover-cool-down=2s" in command
     assert "--failover-max-cool-down=600s" in command
+
+
+def test_processes_of_one_run_meet_at_a_port_of_their_own(tmp_path: Path) -> None:
+    cell = cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"})
+    command = locust_command(cell, 3, identity(tmp_path, processes=2, master_port=45678))
+
+    assert command[command.index("--master-bind-port") + 1] == "45678"
+    assert command[command.index("--master-port") + 1] == "45678"

@@ -155,13 +155,15 @@ def test_a_cell_that_locust_ended_early_has_failed_though_locust_is_content():
 
 
 def test_a_lost_terminal_asks_for_an_orderly_end_however_often_it_is_told():
-    before = signal.getsignal(signal.SIGHUP)
-    with Signals() as signals:
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert (signals.asked_to_stop, signals.asked_to_abort) == (True, False)
-
-    assert signal.getsignal(signal.SIGHUP) is before
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup themselves
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert (signals.asked_to_stop, signals.asked_to_abort) == (True, False)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_under_nohup_a_lost_terminal_changes_nothing():

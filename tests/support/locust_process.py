@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ class LocustProcess:
         locustfile = name if name.endswith(".py") else f"locustfiles/{name}.py"
         command = [sys.executable, "-m", "locust", "-f", locustfile, "--endpoint-url", url]
         command += ["--headless", "--only-summary", "--exit-code-on-error", "0"] if headless else []
+        if "--processes" in arguments:  # else all tests of this machine would meet at one port
+            command += ["--master-bind-host", "127.0.0.1", *_own_port()]
         command += ["--results-dir", str(results), "--csv", str(results / "locust"), *arguments]
         results.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
@@ -80,6 +83,12 @@ class LocustProcess:
         (path,) = self.results.glob("cells/*/load.json")
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return content
+
+
+def _own_port() -> list[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    return ["--master-bind-port", port, "--master-port", port]
 
 
 def truth_by_id(truth: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
