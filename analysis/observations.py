@@ -48,6 +48,12 @@ def send_lag_ms(cell: CellEvidence) -> float | None:
     return typical_worst(floats(cell.records["send_lag_ms"])[population])
 
 
+def receive_lag_ms(cell: CellEvidence) -> float | None:
+    """How long the kernel had first tokens before they were read, typical of the cell's worst calls."""
+    population = flags(cell.records["sent"] & cell.records["measured"])
+    return typical_worst(floats(cell.records["receive_lag_ms"])[population])
+
+
 def _arrivals(cell: CellEvidence) -> pd.DataFrame:
     """First attempts of the measured window, sent or dropped: one record per message."""
     return cell.records[cell.records["measured"] & (cell.records["attempt"] == 1)]

@@ -22,6 +22,7 @@ from analysis.observations import (
     lost_processes,
     measured_time_share,
     missing_records_share,
+    receive_lag_ms,
     samples,
     send_lag_ms,
     target_rate_share,
@@ -114,6 +115,8 @@ class Rule:
     open_loop_only: bool = False
     low_is_bad: bool = False
     needed: bool = False
+    #: A second opinion that not every platform gives: left out where there is none.
+    optional: bool = False
     is_blind: Callable[[CellEvidence], bool] = lambda _: False
 
     def status_of(self, observed: float) -> CheckStatus:
@@ -143,6 +146,8 @@ def _apply(rule: Rule, cells: Sequence[CellEvidence]) -> Check | None:
     observed = [(value, cell.name) for cell in applicable if (value := rule.observe(cell)) is not None]
     seen = {name for _, name in observed}
     missing = [cell.name for cell in applicable if rule.needed and (cell.name not in seen or rule.is_blind(cell))]
+    if not observed and rule.optional:
+        return None
     if not observed:
         check = _check(rule, None, CheckStatus.NOT_MEASURED, None)
         return _blind(check, rule, missing) if missing else check
@@ -195,6 +200,11 @@ RULES = (
         "send_lag_p99_ms", "ms", LAG_WARN_MS, LAG_FAIL_MS, "Calls left {} after they were due",
         "Give the generator more processes or cores, or lower the rate.", send_lag_ms, open_loop_only=True,
         needed=True,
+    ),
+    Rule(
+        "receive_lag_p99_ms", "ms", LAG_WARN_MS, LAG_FAIL_MS, "First tokens lay in the kernel for {} before being read",
+        "The generator is late by as much: more processes, or fewer streams a process.", receive_lag_ms,
+        optional=True,
     ),
     Rule(
         "dropped_arrivals", "share", MISSING_WARN_SHARE, MISSING_FAIL_SHARE, "{} of the arrivals found no free slot",

@@ -92,6 +92,19 @@ def test_one_late_call_in_a_short_run_is_an_accident(tmp_path: Path) -> None:
     ]["status"] == "OK"  # fmt: skip
 
 
+@pytest.mark.parametrize(("lag_ms", "status"), [(1.5, "OK"), (60.0, "WARN"), (400.0, "FAIL")])
+def test_tokens_that_lay_in_the_kernel_are_the_generators_delay(tmp_path: Path, lag_ms: float, status: str) -> None:
+    records = [*several(95, receive_lag_ms=0.1), *several(5, 95, receive_lag_ms=lag_ms)]
+
+    check = one_cell(tmp_path, records)["receive_lag_p99_ms"]
+
+    assert (check["status"], check["observed"]) == (status, pytest.approx(lag_ms))
+
+
+def test_where_the_kernel_says_nothing_there_is_no_such_check(tmp_path: Path) -> None:
+    assert "receive_lag_p99_ms" not in one_cell(tmp_path, several(100))
+
+
 @pytest.mark.parametrize(("dropped", "status"), [(0, "OK"), (1, "WARN"), (5, "WARN"), (6, "FAIL")])
 def test_dropped_arrivals_show_as_dropped_and_as_a_rate_not_reached(tmp_path: Path, dropped: int, status: str) -> None:
     checks = one_cell(tmp_path, [*several(100 - dropped), *several(dropped, 100 - dropped, outcome="dropped")])
