@@ -113,13 +113,13 @@ class ConverseStreamReader(_Reader):
 
 def fill_converse_usage(record: InvocationRecord, answer: Mapping[str, Any]) -> None:
     """Tokens, server latency and served tier: of Converse's body, or of the stream's `metadata`."""
-    usage = answer.get("usage", {})
+    usage = answer.get("usage") or {}
     record.input_tokens = usage.get("inputTokens")
     record.output_tokens = usage.get("outputTokens")
     record.cache_read_tokens = usage.get("cacheReadInputTokens")
     record.cache_write_tokens = usage.get("cacheWriteInputTokens")
-    record.server_latency_ms = answer.get("metrics", {}).get("latencyMs")
-    record.served_tier = answer.get("serviceTier", {}).get("type")
+    record.server_latency_ms = (answer.get("metrics") or {}).get("latencyMs")
+    record.served_tier = (answer.get("serviceTier") or {}).get("type")
 
 
 class ChunkStreamReader(_Reader):

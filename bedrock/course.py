@@ -28,7 +28,7 @@ class Course:
     def after(self, record: InvocationRecord) -> float | None:
         """Seconds to wait before the next attempt, given how this one ended; None where the message has ended."""
         if record.outcome is Outcome.OK:
-            self._note_success()
+            self._note_success(record)
         if record.outcome is None or record.outcome in _FINAL:
             return None
         wait_s = 0.0 if self._moves_on(record) else self._waits(record)
@@ -36,9 +36,9 @@ class Course:
             self.attempt += 1
         return wait_s
 
-    def _note_success(self) -> None:
+    def _note_success(self, record: InvocationRecord) -> None:
         if self._regions is not None and self.region is not None:
-            self._regions.succeeded(self.region)
+            self._regions.succeeded(self.region, record.started_at)
         if self._policy is not None:
             self._policy.succeeded(self._retried_after)
 
@@ -47,7 +47,7 @@ class Course:
         regions = self._regions
         if regions is None or self.region is None or not _speaks_against_region(record):
             return False
-        regions.failed(self.region)
+        regions.failed(self.region, record.started_at)
         following = regions.choose({name for name in self._tried if name is not None})
         if following is None:
             return False

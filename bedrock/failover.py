@@ -20,6 +20,7 @@ def speaks_against_region(outcome: Outcome, http_status: int | None, *, first_ev
 class _Health:
     unhealthy_until_s: float | None = None
     cool_down_s: float | None = None
+    failed_at_s: float | None = None
 
 
 class Regions:
@@ -43,17 +44,23 @@ class Regions:
         healthy = [name for name in left if self._ready_at(name) <= self._now()]
         return healthy[0] if healthy else min(left, key=self._ready_at, default=None)
 
-    def failed(self, name: str) -> None:
-        """Begin a cool-down; failures that arrive during one (of calls begun before) do not lengthen it."""
-        if self._ready_at(name) > self._now():
+    def failed(self, name: str, began_at_s: float | None = None) -> None:
+        """Begin a cool-down; failures of calls begun before the last failure say nothing new."""
+        if self._ready_at(name) > self._now() or self._is_old_news(name, began_at_s):
             return
         health = self._health[name]
+        health.failed_at_s = self._now()
         health.cool_down_s = self._first_s if health.cool_down_s is None else min(health.cool_down_s * 2, self._max_s)
         health.unhealthy_until_s = self._now() + health.cool_down_s
 
-    def succeeded(self, name: str) -> None:
-        """The region is healthy, and its next cool-down the first again."""
-        self._health[name] = _Health()
+    def succeeded(self, name: str, began_at_s: float | None = None) -> None:
+        """The region is healthy, and its next cool-down the first again; not so for a call begun before it failed."""
+        if not self._is_old_news(name, began_at_s):
+            self._health[name] = _Health()
+
+    def _is_old_news(self, name: str, began_at_s: float | None) -> bool:
+        failed_at_s = self._health[name].failed_at_s
+        return began_at_s is not None and failed_at_s is not None and began_at_s < failed_at_s
 
     def _ready_at(self, name: str) -> float:
         until_s = self._health[name].unhealthy_until_s

@@ -74,6 +74,9 @@ class Connection:
         self._waiter: Waiter | None = None
         self._headers: dict[str, str] = {}
         self._is_complete = False
+        #: While a greenlet may wait for the socket to take more, it must not be closed: libev would abort the process.
+        self._is_sending = False
+        self._send_failure: Exception | None = None
         self._keeps_alive = True
         self._at = 0.0
         self._timeout_s = 0.0
@@ -98,6 +101,8 @@ class Connection:
         self._timeout_s = read_timeout_s
         try:
             self._send(request)
+            if self._send_failure is not None and self._waiter is not None:
+                waiter.throw(self._send_failure)
             self._start_timer(self._timeout_s)
             waiter.get()
         except BaseException:
@@ -166,6 +171,8 @@ class Connection:
         return data
 
     def _feed(self, data: bytes) -> None:
+        if self._sink is None and self._is_sending:  # answered before all was sent; the rest is of no interest
+            return
         if self._sink is None:  # an idle server says nothing; whatever this is, the connection cannot be trusted
             self.close()
             return
@@ -186,6 +193,11 @@ class Connection:
                 waiter.switch(None)
 
     def _fail(self, error: Exception) -> None:
+        if self._is_sending:
+            self._watcher.stop()
+            self._send_failure = error
+            self._keeps_alive = False
+            return
         if self._waiter is None:
             self.close()
             return
@@ -230,16 +242,22 @@ class Connection:
     def _send(self, request: bytes) -> None:
         data = request if self._tls is None else self._tls.encrypt(request)
         self._read_at = now()
+        self._is_sending = True
         try:
             self._send_all(data)
         except TimeoutError as error:
             raise CallFailedError(Failure.READ_TIMEOUT, "the request could not be sent") from error
         except OSError as error:
             raise CallFailedError(Failure.CONNECTION_CLOSED, error.strerror or str(error)) from error
+        finally:
+            self._is_sending = False
 
     def _send_all(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
+            if self._waiter is None or self._send_failure is not None:  # answered, or lost, before all was sent
+                self._keeps_alive = False
+                return
             try:
                 view = view[self._socket.send(view) :]
             except BlockingIOError:

@@ -74,3 +74,20 @@ def test_only_failures_of_the_region_speak_against_it(
 def test_a_list_of_regions_must_name_each_once(names: list[str]) -> None:
     with pytest.raises(ValueError, match="at least one region"):
         Regions(names, Clock())
+
+
+def test_calls_begun_before_the_outage_say_nothing_about_it() -> None:
+    """A long answer that ends well during the cool-down must not end it, nor an old failure begin another."""
+    clock = Clock()
+    regions = Regions(["a", "b"], clock)
+    clock.now_s = 10
+    regions.failed("a", began_at_s=9)
+    regions.succeeded("a", began_at_s=5)
+    assert regions.choose() == "b"
+    clock.now_s = 71
+    regions.failed("a", began_at_s=8)
+    assert regions.choose() == "a"
+    regions.succeeded("a", began_at_s=70.5)
+    regions.failed("a", began_at_s=70.6)
+    clock.now_s = 132
+    assert regions.choose() == "a"

@@ -357,3 +357,38 @@ def test_a_bearer_token_goes_over_https_only(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(EndpointError, match="HTTPS"):
         transport_to("http://bedrock.example:80")
+
+
+# --- requests that nobody reads to their end -----------------------------------------------------------------
+
+
+TOO_LONG = b'{"message":"too long"}'
+REFUSAL = (
+    b"HTTP/1.1 400 Bad Request\r\nx-amzn-ErrorType: ValidationException\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(TOO_LONG)
+) + TOO_LONG
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(b"", Outcome.CONNECTION_ERROR), (REFUSAL, Outcome.CLIENT_ERROR)],
+    ids=["hangs up", "refuses"],
+)
+def test_a_server_that_ends_before_the_request_is_sent_ends_the_call_and_nothing_else(
+    answer: bytes, outcome: Outcome
+) -> None:
+    def handle(sock: Any, _address: Any) -> None:
+        sock.recv(1000)
+        sock.sendall(answer)
+        sock.shutdown(socket.SHUT_WR)
+        gevent.sleep(1.0)
+
+    server = StreamServer(("127.0.0.1", 0), handle)
+    server.start()
+    try:
+        transport = transport_to(f"http://127.0.0.1:{server.server_port}")
+        record = called(transport, Invocation("converse", NOVA, "x" * 8_000_000, 10))
+    finally:
+        server.stop()
+
+    assert record.outcome is outcome
