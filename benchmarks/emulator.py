@@ -1,34 +1,26 @@
 """`python -m benchmarks.emulator`: the ceiling of the emulator on one core, and what set it.
 
-stdout has a table, `--json FILE` all numbers, stderr the progress. Exit code 0 when it has measured, whatever came
-out; 2 when it was interrupted, 3 when something broke, 4 when it cannot run as asked.
+stdout has a table, `--json FILE` all numbers, stderr the progress; exit codes as in `benchmarks.command`.
 """
 
 import argparse
 import json
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from benchmarks.command import Parser, UsageError, check_writable, count, counts, run, tell
 from benchmarks.emulator_rig import Rig
 from benchmarks.emulator_streams import StreamStep, measure_streams
 from benchmarks.emulator_tables import render
 from benchmarks.emulator_whole import MemoryStep, WholeStep, measure_memory, measure_whole
-from benchmarks.load_processes import BenchmarkError
 from benchmarks.machine import describe_machine, pinned_to, usable_cores
-from emulator.process import EmulatorError
 
 SCHEMA_VERSION = 1
-
-EXIT_MEASURED = 0
-EXIT_INTERRUPTED = 2
-EXIT_BROKEN = 3
-EXIT_USAGE = 4
 
 #: What `limits.streams_on_schedule` means: 99 of 100 events leave at most so late.
 SEND_LATENESS_LIMIT_MS = 3.0
@@ -36,10 +28,6 @@ SEND_LATENESS_LIMIT_MS = 3.0
 PARTS = ("streams", "whole", "memory")
 #: More load processes than these do not find more connections to serve.
 _MOST_LOAD_PROCESSES = 4
-
-
-class UsageError(ValueError):
-    """It cannot run as asked; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +82,13 @@ def is_on_schedule(step: StreamStep) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and tell; returns the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)  # a shell starts background jobs with SIGINT ignored
-    try:
-        return _run(_options(arguments))
-    except UsageError as error:
-        return _complain(error, EXIT_USAGE)
-    except (BenchmarkError, EmulatorError) as error:
-        return _complain(error, EXIT_BROKEN)
-    except KeyboardInterrupt:
-        return _complain("interrupted; nothing is left running", EXIT_INTERRUPTED)
+    return run(lambda: _run(_options(arguments)))
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> None:
     core, load_cores = choose_cores(usable_cores(), options.core)
     if options.json is not None:
-        _check_writable(options.json)
+        check_writable(options.json)
     machine = describe_machine()  # before this process keeps off the emulator's core
     with _directory(options.truth_dir) as directory, pinned_to(load_cores):
         rig = Rig(core, load_cores, directory, options.seconds, options.seed)
@@ -117,20 +96,19 @@ def _run(options: argparse.Namespace) -> int:
     print(render(results.to_dict(), core))
     if options.json is not None:
         options.json.write_text(json.dumps(results.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return EXIT_MEASURED
 
 
 def _measure(rig: Rig, options: argparse.Namespace, machine: dict[str, Any]) -> Results:
     steps = []
     for streams in options.streams if "streams" in options.parts else ():
-        _tell(f"{streams} streams for {rig.seconds:g} s")
+        tell(f"{streams} streams for {rig.seconds:g} s")
         steps.append(measure_streams(rig, streams, options.stream_tokens))
     whole = memory = None
     if "whole" in options.parts:
-        _tell(f"whole answers for {rig.seconds:g} s")
+        tell(f"whole answers for {rig.seconds:g} s")
         whole = measure_whole(rig, options.connections)
     if "memory" in options.parts:
-        _tell(f"memory over {options.requests:,} requests")
+        tell(f"memory over {options.requests:,} requests")
         memory = measure_memory(rig, options.connections, options.requests)
     return Results(machine, steps, whole, memory)
 
@@ -148,13 +126,6 @@ def choose_cores(usable: Sequence[int], wanted: int | None) -> tuple[int, list[i
     return core, [other for other in usable if other != core][:_MOST_LOAD_PROCESSES]
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse ends with code 2, which means interrupted here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see python -m benchmarks.emulator --help)")
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options as given; what is left out comes from the quick or the full effort."""
     options = _parser().parse_args(arguments)
@@ -165,13 +136,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m benchmarks.emulator", description="The emulator's ceiling on one core.")
-    parser.add_argument("--streams", type=_numbers, metavar="N,...", help=f"concurrent streams {FULL.streams}")
+def _parser() -> Parser:
+    parser = Parser(prog="python -m benchmarks.emulator", description="The emulator's ceiling on one core.")
+    parser.add_argument("--streams", type=counts, metavar="N,...", help=f"concurrent streams {FULL.streams}")
     parser.add_argument("--seconds", type=_positive, help=f"measured time of each step ({FULL.seconds:g})")
-    parser.add_argument("--stream-tokens", type=_count, metavar="N", help=f"per stream ({FULL.stream_tokens})")
-    parser.add_argument("--connections", type=_count, metavar="N", help=f"for whole answers ({FULL.connections})")
-    parser.add_argument("--requests", type=_count, metavar="N", help=f"of the memory part ({FULL.requests:,})")
+    parser.add_argument("--stream-tokens", type=count, metavar="N", help=f"per stream ({FULL.stream_tokens})")
+    parser.add_argument("--connections", type=count, metavar="N", help=f"for whole answers ({FULL.connections})")
+    parser.add_argument("--requests", type=count, metavar="N", help=f"of the memory part ({FULL.requests:,})")
     parser.add_argument("--parts", type=_parts, default=PARTS, metavar="PART,...", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--quick", action="store_true", help="a few seconds of everything: does it work at all")
     parser.add_argument("--core", type=int, help="the emulator's core (the last one)")
@@ -179,16 +150,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--truth-dir", type=Path, metavar="DIR", help="keep the emulators' truth logs there")
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _numbers(text: str) -> list[int]:
-    return [_count(part) for part in text.split(",")]
 
 
 def _positive(text: str) -> float:
@@ -222,29 +183,6 @@ def _directory(kept: Path | None) -> Iterator[Path]:
     if left := sorted(kept.glob("*.jsonl")):
         raise UsageError(f"{left[0]} exists; truth logs are appended to, so give a directory without any")
     yield kept
-
-
-def _check_writable(path: Path) -> None:
-    """Find out before the measurement, not after it; what is in the file stays until there is something new."""
-    try:
-        path.open("a", encoding="utf-8").close()
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - a signal handler's signature
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # the processes are being ended; a second Ctrl-C must not leave some
-    raise KeyboardInterrupt
-
-
-def _tell(what: str) -> None:
-    print(f"benchmark: {what} ...", file=sys.stderr, flush=True)
-
-
-def _complain(problem: object, code: int) -> int:
-    print(f"benchmark: {problem}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from bedrock.outcome import mask_accounts
 from loadgen.options import OPTIONS, LoadOptions
 from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.provenance import git_commit, shell_command, versions
-from scenarios.run_directory import RUN_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError
+from scenarios.run_directory import RUN_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, create_unused
 
 DEFAULT_PARENT = Path("test_results")
 
@@ -128,7 +128,7 @@ def _claimed(given: str, scenario: str) -> Path:
     """The directory of this run, which no other has or will have: as given, or a new one of the default name."""
     if not given:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
-        return _new_directory(DEFAULT_PARENT / f"{stamp}-{scenario}")
+        return create_unused(DEFAULT_PARENT / f"{stamp}-{scenario}")
     run_json = RunDirectory(Path(given)).run_json
     run_json.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -136,19 +136,6 @@ def _claimed(given: str, scenario: str) -> Path:
     except FileExistsError:
         raise RunDirectoryError(_taken(run_json)) from None
     return run_json.parent
-
-
-def _new_directory(path: Path) -> Path:
-    """The path, or the path with a number behind it, created: two runs may begin in the same second."""
-    number, candidate = 1, path
-    while True:
-        try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            candidate = path.with_name(f"{path.name}-{number}")
-        else:
-            return candidate
 
 
 def _environment(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:

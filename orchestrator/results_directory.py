@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from orchestrator.identity import time_stamp
-from scenarios.run_directory import RunDirectory, RunDirectoryError
+from scenarios.run_directory import RunDirectory, RunDirectoryError, create_unused
 
 DEFAULT_PARENT = Path("test_results")
 LATEST = "latest"
@@ -92,7 +92,7 @@ def _lock(path: Path) -> None:
 
 def _default_directory(scenario: str, started_at: float) -> Path:
     try:
-        path = _unused(DEFAULT_PARENT / f"{time_stamp(started_at)}-{scenario}")
+        path = create_unused(DEFAULT_PARENT / f"{time_stamp(started_at)}-{scenario}")
         _point_latest_at(path)
     except OSError as error:
         raise RunDirectoryError(
@@ -100,19 +100,6 @@ def _default_directory(scenario: str, started_at: float) -> Path:
             "choose one with --results-dir"
         ) from error
     return path
-
-
-def _unused(path: Path) -> Path:
-    """The path, or the path with a number behind it; created, so that no other run takes it."""
-    number, candidate = 1, path
-    while True:
-        try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            candidate = path.with_name(f"{path.name}-{number}")
-        else:
-            return candidate
 
 
 def _point_latest_at(path: Path) -> None:

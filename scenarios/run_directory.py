@@ -155,3 +155,16 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def create_unused(path: Path) -> Path:
+    """The path, or the path with a number behind it; created, so that no other run takes it."""
+    number, candidate = 1, path
+    while True:
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        else:
+            return candidate
