@@ -14,6 +14,10 @@ from typing import Any, Protocol
 from bedrock.invocation import InvocationRecord, fill_gaps
 from bedrock.transcript import Transcript
 
+#: What reading a well-framed but odd answer may raise: JSON that is none, or that has another shape.
+UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+UNREADABLE_EVENT = "an event that is none of the operation"
+
 METRICS = "amazon-bedrock-invocationMetrics"
 #: InvokeModel names the tier it served in a response header.
 TIER_HEADER = "x-amzn-bedrock-service-tier"
@@ -74,6 +78,11 @@ class _Reader:
         fill_gaps(self._record, self._content_times)
 
 
+_CONVERSE_EVENTS = frozenset(
+    ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
+)
+
+
 class ConverseStreamReader(_Reader):
     """Events of ConverseStream."""
 
@@ -88,13 +97,14 @@ class ConverseStreamReader(_Reader):
 
     def event(self, name: str, document: Mapping[str, Any], at: float) -> None:
         """An event as decoded JSON."""
+        _check_event(document)
         self._arrived(at)
         if name == "contentBlockDelta":
-            delta = document.get("delta", {})
+            delta = document["delta"]
             self._said(delta.get("text") or "", (delta.get("reasoningContent") or {}).get("text") or "", at)
         elif name == "messageStop":
             self._has_stop = True
-            self._record.stop_reason = document.get("stopReason")
+            self._record.stop_reason = document["stopReason"]
         elif name == "metadata":
             self._has_metadata = True
             fill_converse_usage(self._record, document)
@@ -108,7 +118,16 @@ class ConverseStreamReader(_Reader):
                 if payload[text_at + 8] != 0x22:  # not the empty string
                     self._content(at, is_answer=True)
                 return
-        self.event(name, json.loads(payload), at)
+        if name in _CONVERSE_EVENTS:
+            self.event(name, json.loads(payload), at)
+        else:  # of a later version of the service; the SDK passes over it, too
+            self._arrived(at)
+
+
+def _check_event(document: Any) -> None:
+    """ValueError for what is no event: all have a member; the SDK makes an empty one of JSON that it cannot read."""
+    if not isinstance(document, dict) or not document:
+        raise ValueError("an event is a JSON object that is not empty")
 
 
 def fill_converse_usage(record: InvocationRecord, answer: Mapping[str, Any]) -> None:
@@ -120,6 +139,18 @@ def fill_converse_usage(record: InvocationRecord, answer: Mapping[str, Any]) -> 
     record.cache_write_tokens = usage.get("cacheWriteInputTokens")
     record.server_latency_ms = (answer.get("metrics") or {}).get("latencyMs")
     record.served_tier = (answer.get("serviceTier") or {}).get("type")
+
+
+#: Where text begins in a family's chunks. Inside of a text such bytes cannot be: its quotes are escaped.
+_TEXT_MARKS = {
+    "anthropic": b'"text":"',
+    "nova": b'"text":"',
+    "llama": b'"generation":"',
+    "mistral": b'"text":"',
+    "titan": b'"outputText":"',
+}
+#: What chunks have that say more than text.
+_END_MARKS = (METRICS.encode(), b'"stop_reason":"', b'"stopReason":"', b'"completionReason":"')
 
 
 class ChunkStreamReader(_Reader):
@@ -137,6 +168,7 @@ class ChunkStreamReader(_Reader):
 
     def event(self, name: str, document: Mapping[str, Any], at: float) -> None:
         """An event as decoded JSON; `bytes` is base64 text, or bytes where an SDK has decoded it."""
+        _check_event(document)
         self._arrived(at)
         if name != "chunk":
             return
@@ -152,8 +184,26 @@ class ChunkStreamReader(_Reader):
             fill_metrics(self._record, metrics)
 
     def raw_event(self, name: str, payload: bytes, at: float) -> None:
-        """An event as bytes."""
-        self.event(name, json.loads(payload), at)
+        """An event as bytes. Once the answer has begun, a chunk of nothing but text is not decoded."""
+        if name != "chunk":
+            self._arrived(at)
+        elif self._record.first_answer_at is None or self._transcript is not None or not self._is_text(payload, at):
+            self.event(name, json.loads(payload), at)
+
+    def _is_text(self, payload: bytes, at: float) -> bool:
+        """Whether this is a chunk with text and nothing else of interest; it has been counted then."""
+        bytes_at = payload.find(b'"bytes":"') + 9
+        if bytes_at < 9:
+            return False
+        chunk = base64.b64decode(payload[bytes_at : payload.find(b'"', bytes_at)])
+        mark = _TEXT_MARKS.get(self._family)
+        text_at = -1 if mark is None else chunk.find(mark)
+        if mark is None or text_at < 0 or any(end in chunk for end in _END_MARKS):
+            return False
+        self._arrived(at)
+        if chunk[text_at + len(mark)] != 0x22:  # not the empty string
+            self._content(at, is_answer=True)
+        return True
 
 
 def read_chunk(family: str, chunk: Mapping[str, Any]) -> tuple[str, str, str | None]:

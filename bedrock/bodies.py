@@ -7,9 +7,11 @@ from typing import Any
 
 from bedrock.answers import (
     TIER_HEADER,
+    UNREADABLE,
     ChunkStreamReader,
     ConverseStreamReader,
     StreamReader,
+    WholeText,
     fill_converse_usage,
     fill_invoke_headers,
     read_converse_body,
@@ -81,18 +83,23 @@ class ApiRequest:
 
         CallFailedError where it is no answer of the operation, such as the page of a gateway with status 200.
         """
-        if self.api == "converse":
-            fill_converse_usage(record, body)
-            said = read_converse_body(body)
-        else:
-            fill_invoke_headers(record, headers)
-            said = read_invoke_body(self.family, body)
+        try:
+            said = self._read_body(record, body, headers)
+        except UNREADABLE as error:
+            raise CallFailedError(Failure.INVALID_RESPONSE) from error
         if said.stop_reason is None:
             raise CallFailedError(Failure.INVALID_RESPONSE)
         record.stop_reason = said.stop_reason
         if transcript is not None:
             transcript.add_reasoning(said.reasoning)
             transcript.add_text(said.text)
+
+    def _read_body(self, record: InvocationRecord, body: Mapping[str, Any], headers: Mapping[str, str]) -> WholeText:
+        if self.api == "converse":
+            fill_converse_usage(record, body)
+            return read_converse_body(body)
+        fill_invoke_headers(record, headers)
+        return read_invoke_body(self.family, body)
 
 
 def api_request(invocation: Invocation) -> ApiRequest:

@@ -23,6 +23,9 @@ class Transport(Protocol):
         Raises only what is neither the service's nor the network's doing.
         """
 
+    def close(self) -> None:
+        """Close the connections; calls that are open may end first."""
+
 
 def make_transport(name: str, endpoint: Endpoint, *, pool_size: int, read_timeout_s: float) -> Transport:
     """The transport called `name`, for this process only (create it after any fork)."""
@@ -59,6 +62,10 @@ class BedrockClient:
         except BaseException:
             _close(record, Outcome.ABORTED, None, "cut off by the end of the test")
             raise
+
+    def close(self) -> None:
+        """Close the transport's connections. A call that is open may still end; no other may begin."""
+        self.transport.close()
 
 
 def _label(record: InvocationRecord, invocation: Invocation, transport: str) -> None:

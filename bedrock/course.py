@@ -62,7 +62,7 @@ class Course:
             number=self._round,
             http_status=record.http_status,
             error_code=record.error_code,
-            in_stream=record.http_status == 200,
+            in_stream=_in_stream(record),
             api=record.api,
         )
         wait_s = self._policy.wait_s(failed)
@@ -77,5 +77,13 @@ class Course:
 
 def _speaks_against_region(record: InvocationRecord) -> bool:
     return record.outcome is not None and speaks_against_region(
-        record.outcome, record.http_status, first_event=record.first_event_at is not None
+        record.outcome, record.http_status, in_stream=_in_stream(record)
     )
+
+
+def _in_stream(record: InvocationRecord) -> bool:
+    """Whether a stream's head had arrived: from then on neither the SDK nor anything here sends the call again.
+
+    A body in one piece that is lost behind its head is sent again, as by the SDK, which reads it before it looks.
+    """
+    return record.http_status == 200 and (record.api or "").endswith("_stream")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from bedrock.outcome import Outcome
 
-#: Failures that speak against the region; a timeout or a server error counts only before the first event.
+#: Failures that speak against the region, as long as no stream has begun.
 AGAINST_THE_REGION = frozenset({Outcome.CONNECTION_ERROR, Outcome.TIMEOUT, Outcome.SERVER_ERROR, Outcome.OVERLOADED})
 
 
-def speaks_against_region(outcome: Outcome, http_status: int | None, *, first_event: bool) -> bool:
+def speaks_against_region(outcome: Outcome, http_status: int | None, *, in_stream: bool) -> bool:
     """Whether a failed attempt makes its region unhealthy; 4xx do not, throttles among them: they are the account's."""
-    if first_event or outcome not in AGAINST_THE_REGION:
+    if in_stream or outcome not in AGAINST_THE_REGION:
         return False
     return http_status is None or not 400 <= http_status < 500
 

@@ -55,6 +55,14 @@ def fill_failure(record: InvocationRecord, error: CallFailedError) -> None:
     record.error_message = redact(str(error))
 
 
+def fill_unsent(record: InvocationRecord, code: str, message: str) -> None:
+    """Close the record of a call that could not be sent for a reason of this side's own, such as no credentials."""
+    record.ended_at = now()
+    record.outcome = Outcome.CLIENT_ERROR
+    record.error_code = code
+    record.error_message = redact(message)
+
+
 def outcome_of(failure: Failure, *, in_stream: bool) -> Outcome:
     """The outcome of a failed call; `in_stream` is whether the head of a stream had arrived."""
     match failure:

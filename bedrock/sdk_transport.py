@@ -7,6 +7,7 @@ Under Locust this module must be imported after locust: importing boto3 first br
 import contextlib
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import boto3
@@ -16,11 +17,11 @@ import urllib3.exceptions
 from botocore.config import Config
 from botocore.eventstream import ParserError
 
-from bedrock.answers import StreamReader
+from bedrock.answers import UNREADABLE, UNREADABLE_EVENT, StreamReader
 from bedrock.bodies import ApiRequest, api_request, sdk_arguments
 from bedrock.clock import now
 from bedrock.endpoint import Endpoint
-from bedrock.failures import CallFailedError, Failure, fill_failure
+from bedrock.failures import CallFailedError, Failure, fill_failure, fill_unsent
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, canonical_code, classify_http_error, classify_stream_exception, redact
 from bedrock.transcript import Transcript
@@ -43,6 +44,10 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
     ((botocore.parsers.ResponseParserError,), Failure.INVALID_RESPONSE),
 )
 _EXPECTED = tuple(kind for kinds, _ in _FAILURES for kind in kinds)
+
+#: Whether the SDK has an answer to parse; odd ones make its parser stumble with any of UNREADABLE. One for each call:
+#: greenlets have contexts of their own.
+_has_answer: ContextVar[bool] = ContextVar("has_answer", default=False)
 
 
 class SdkTransport:
@@ -74,7 +79,7 @@ class SdkTransport:
         self._client: Any = boto3.session.Session().client(
             "bedrock-runtime", region_name=endpoint.region, endpoint_url=endpoint.url, config=config, **credentials
         )
-        self._client.meta.events.register("before-parse.bedrock-runtime", _refuse_half_a_body)
+        self._client.meta.events.register("before-parse.bedrock-runtime", _check_body)
 
     def invoke(self, invocation: Invocation, record: InvocationRecord, transcript: Transcript | None = None) -> None:
         """Make the call and fill the record as it proceeds, and the transcript where there is one.
@@ -86,6 +91,7 @@ class SdkTransport:
         call = getattr(self._client, _METHODS[invocation.api])
         arguments = sdk_arguments(invocation, request)
         record.started_at = now()
+        _has_answer.set(False)
         try:
             response = call(**arguments)
             _fill_response_metadata(record, response)
@@ -101,14 +107,44 @@ class SdkTransport:
         except _EXPECTED as error:
             fill_failure(record, CallFailedError(_failure_of(error), _detail(error)))
         except botocore.exceptions.BotoCoreError as error:  # invalid parameters, no credentials: never sent
-            record.outcome = Outcome.CLIENT_ERROR
-            record.error_code = type(error).__name__
-            record.error_message = redact(str(error))
+            fill_unsent(record, type(error).__name__, str(error))
+        except UNREADABLE:
+            if not _has_answer.get():
+                raise
+            fill_failure(record, CallFailedError(Failure.INVALID_RESPONSE, http_status=200))
         if record.ended_at is None:
             record.ended_at = now()
 
+    def close(self) -> None:
+        """Close the connections of the SDK's pool."""
+        self._client.close()
 
-def _refuse_half_a_body(response_dict: Mapping[str, Any], **_: Any) -> None:
+
+def _check_body(response_dict: dict[str, Any], **_: Any) -> None:
+    """What the SDK would take for an empty answer, or stumble over, before it parses it."""
+    _has_answer.set(True)
+    _refuse_half_a_body(response_dict)
+    body = response_dict["body"]
+    if isinstance(body, bytes) and not body.lstrip().startswith(b"{") and _is_json(body):
+        if response_dict["status_code"] == 200:
+            raise CallFailedError(Failure.INVALID_RESPONSE, http_status=200, request_id=_request_id(response_dict))
+        response_dict["body"] = b"{}"
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _request_id(response_dict: Mapping[str, Any]) -> str | None:
+    found: str | None = response_dict["headers"].get("x-amzn-requestid")
+    return found
+
+
+def _refuse_half_a_body(response_dict: Mapping[str, Any]) -> None:
     """The SDK takes a body that was cut off, and then is no JSON, for an empty answer."""
     body, headers = response_dict["body"], response_dict["headers"]
     announced = headers.get("content-length")
@@ -116,7 +152,7 @@ def _refuse_half_a_body(response_dict: Mapping[str, Any], **_: Any) -> None:
         raise CallFailedError(
             Failure.CONNECTION_CLOSED,
             http_status=response_dict["status_code"],
-            request_id=headers.get("x-amzn-requestid"),
+            request_id=_request_id(response_dict),
         )
 
 
@@ -146,6 +182,8 @@ def _read_stream(response: Mapping[str, Any], reader: StreamReader, record: Invo
                 for name, document in event.items():
                     reader.event(name, document, at)
         record.ended_at = now()
+    except (botocore.parsers.ResponseParserError, *UNREADABLE) as error:
+        raise CallFailedError(Failure.INVALID_STREAM, UNREADABLE_EVENT) from error
     finally:
         reader.finish()
     if not reader.is_complete:

@@ -16,7 +16,7 @@ from typing import Any
 
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome
-from bedrock.wire.connection import Address
+from bedrock.wire.dialing import Address
 from bedrock.wire.pool import ConnectionPool
 from bedrock.wire.signing import Authorizer
 from bedrock.wire.transport import WireTransport

@@ -227,6 +227,8 @@ class LoadSession:
 
     def close(self) -> None:
         """The test is over and all users have ended."""
+        for client in self._clients.values():
+            client.close()
         self._recorder.close()
         if self._responses is not None:
             self._responses.close()

@@ -12,12 +12,13 @@ from bedrock.clock import now
 from bedrock.endpoint import Endpoint
 from bedrock.invocation import InvocationRecord
 from bedrock.outcome import mask_accounts
+from bedrock.sdk_settings import trust
 from emulator.process import EmulatorProcess
 from orchestrator.consent import require_consent
 from orchestrator.doctor_asking import Answers, ask_all
 from orchestrator.doctor_clock import EMULATOR_PATH, ClockDifference, clock_difference, clock_finding
 from orchestrator.doctor_credentials import look_at_credentials
-from orchestrator.doctor_endpoint import EndpointFacts, look_at_endpoint, region_findings, trust
+from orchestrator.doctor_endpoint import EndpointFacts, look_at_endpoint, region_findings
 from orchestrator.doctor_findings import Finding, has_failed, misconfigured, warn
 from orchestrator.doctor_plan import MAX_TOKENS, Question, Transports, most_cost_usd, questions, skipped
 from orchestrator.doctor_quotas import (

@@ -1,6 +1,5 @@
 """The way to the endpoint, looked at step by step without sending it a request: name, proxy, TCP, TLS."""
 
-import os
 import socket
 import ssl
 import time
@@ -11,11 +10,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import botocore.exceptions
-import botocore.httpsession
 import botocore.session
-from botocore.config import Config
 
 from bedrock.endpoint import Endpoint, EndpointError
+from bedrock.sdk_settings import service_url, trust
 from orchestrator.doctor_findings import Finding, could_not_tell, misconfigured, ok, warn
 from reports.text import clean
 from scenarios.model import did_you_mean
@@ -95,21 +93,6 @@ def endpoint_text(facts: EndpointFacts) -> str:
     return " · ".join(parts)
 
 
-def trust(session: botocore.session.Session | None = None) -> ssl.SSLContext:
-    """Verifies as both transports do: `AWS_CA_BUNDLE`, the profile's `ca_bundle`, or botocore's own bundle."""
-    session = session or botocore.session.get_session()
-    bundle = (
-        session.get_config_variable("ca_bundle")
-        or os.environ.get("REQUESTS_CA_BUNDLE")
-        or botocore.httpsession.get_cert_path(verify=True)
-    )
-    try:
-        return ssl.create_default_context(cafile=bundle)
-    except OSError as error:
-        text = f"the CA bundle {clean(str(bundle), 120)} cannot be used: {clean(str(error), 120)}"
-        raise _StepError(misconfigured("endpoint", text, "Set AWS_CA_BUNDLE to a file of certificates.")) from error
-
-
 def _resolve(endpoint: Endpoint) -> EndpointFacts:
     """Where the SDK would call, by its own rules."""
     if endpoint.url is not None:
@@ -119,18 +102,14 @@ def _resolve(endpoint: Endpoint) -> EndpointFacts:
         is_fips, is_dual_stack = (
             bool(session.get_config_variable(name)) for name in ("use_fips_endpoint", "use_dualstack_endpoint")
         )
-        url = endpoint.url or _service_url(session, endpoint.region)
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        text = f"the endpoint of {clean(endpoint.region, 60)} cannot be worked out: {clean(str(error))}"
-        raise _StepError(misconfigured("endpoint", text, "Check --region and the settings of the profile.")) from error
+        url = endpoint.url or service_url(session, endpoint.region)
+    except (EndpointError, botocore.exceptions.BotoCoreError, ValueError) as error:
+        raise _StepError(
+            misconfigured("endpoint", clean(str(error)), "Check --region and the settings of the profile.")
+        ) from error
     # With a URL given, these settings do not make another one; boto3 refuses such a pair, which its answers will show.
     facts = EndpointFacts(url, is_fips and endpoint.url is None, is_dual_stack and endpoint.url is None)
     return facts if endpoint.is_loopback else replace(facts, proxy=_proxy_of(url))
-
-
-def _service_url(session: botocore.session.Session, region: str) -> str:
-    config = Config(ignore_configured_endpoint_urls=True)
-    return str(session.create_client("bedrock-runtime", region_name=region, config=config).meta.endpoint_url)
 
 
 def _check_url(endpoint: Endpoint) -> None:
@@ -164,7 +143,7 @@ def _connect(facts: EndpointFacts) -> EndpointFacts:
     with connection:
         if not is_tls:
             return facts
-        context = trust()
+        context = _trust()
         version, tls_ms = _timed(lambda: _handshake(context, connection, host))
     return replace(facts, tls_ms=tls_ms, tls_version=version)
 
@@ -202,6 +181,14 @@ def _tcp(host: str, port: int, what: str) -> socket.socket:
         text = f"no connection to {clean(what, 120)} port {port}: {clean(error.strerror or str(error), 120)}"
         advice = "Check the network: security groups, VPC endpoint, firewall, proxy."
         raise _StepError(could_not_tell("endpoint", text, advice)) from error
+
+
+def _trust() -> ssl.SSLContext:
+    try:
+        return trust()
+    except EndpointError as error:
+        advice = "Set AWS_CA_BUNDLE to a file of certificates."
+        raise _StepError(misconfigured("endpoint", clean(str(error)), advice)) from error
 
 
 def _handshake(context: ssl.SSLContext, connection: socket.socket, host: str) -> str:

@@ -69,4 +69,4 @@ def test_no_room_loads_what_does_not_belong_to_it(room: str) -> None:
 def test_only_transports_and_credentials_know_the_sdk() -> None:
     knowing = {path.name for path in files("bedrock") if imported(path) & {"boto3", "botocore", "urllib3"}}
 
-    assert knowing == {"sdk_transport.py", "credentials.py", "factory.py"}
+    assert knowing == {"sdk_transport.py", "sdk_settings.py", "credentials.py", "factory.py"}

@@ -6,13 +6,8 @@ waking it for every event costs more than reading the event does.
 """
 
 import gevent
-import gevent.socket
 from gevent.hub import Waiter
-from gevent.monkey import get_original
 
-import socket
-import ssl
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httptools
@@ -20,19 +15,14 @@ import httptools
 from bedrock.clock import now
 from bedrock.failures import CallFailedError, Failure
 from bedrock.wire import kernel_stamps
+from bedrock.wire.dialing import Address, dial
 from bedrock.wire.tls import TlsPipe
 
 _RECEIVE_BYTES = 64 * 1024
 _READABLE = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to connect, and by which name the server is known; `tls` None is plain HTTP."""
-
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
+_WRITABLE = 2
+#: Either of them says where a body ends; without them it ends with the connection.
+_LENGTH_HEADERS = frozenset({"content-length", "transfer-encoding"})
 
 
 class AnswerSink(Protocol):
@@ -54,14 +44,12 @@ class Connection:
 
     def __init__(self, address: Address, connect_timeout_s: float) -> None:
         """Connect and, where asked for, shake hands; CallFailedError where that fails."""
-        started_at = now()
-        self._address = address
+        line = dial(address, connect_timeout_s)
         self._loop: Any = gevent.get_hub().loop
-        self._socket, self._tls, tls_s = _open(address, connect_timeout_s)
-        self._fd = self._socket.fileno()
-        self.connect_ms = (now() - started_at) * 1000.0
+        self._socket, self._tls = line.socket, line.tls
+        self.connect_ms = line.connect_ms
         #: The TLS handshake's part of it; None without TLS.
-        self.tls_ms = None if tls_s is None else tls_s * 1000.0
+        self.tls_ms = line.tls_ms
         self.bytes_received = 0
         #: How long what brought the first token lay in the socket; None where nobody can tell (TLS, not Linux).
         self.receive_lag_ms: float | None = None
@@ -74,15 +62,18 @@ class Connection:
         self._waiter: Waiter | None = None
         self._headers: dict[str, str] = {}
         self._is_complete = False
-        #: While a greenlet may wait for the socket to take more, it must not be closed: libev would abort the process.
-        self._is_sending = False
-        self._send_failure: Exception | None = None
+        #: Whether the answer being read ends where the connection does: it has no length of its own.
+        self._ends_with_connection = False
+        self._unsent: memoryview | None = None
         self._keeps_alive = True
         self._at = 0.0
         self._timeout_s = 0.0
-        self._read_at = 0.0
+        #: When bytes last went either way.
+        self._moved_at = 0.0
         self._timer: Any = None
-        self._watcher: Any = self._loop.io(self._fd, _READABLE)
+        fd = self._socket.fileno()
+        self._writer: Any = self._loop.io(fd, _WRITABLE)
+        self._watcher: Any = self._loop.io(fd, _READABLE)
         self._watcher.start(self._readable)
 
     # --- a call ----------------------------------------------------------------------------------------------
@@ -90,7 +81,8 @@ class Connection:
     def exchange(self, request: bytes, sink: AnswerSink, read_timeout_s: float) -> None:
         """Send a request and sleep until its answer is complete; CallFailedError where it does not become so.
 
-        A kill of the calling greenlet closes the connection: what is still to come belongs to nobody.
+        A kill of the calling greenlet closes the connection: what is still to come belongs to nobody. So does an
+        answer that is complete before all of the request was sent.
         """
         self._sink = sink
         self.calls += 1
@@ -99,11 +91,12 @@ class Connection:
         self._is_stamping = self._can_stamp
         waiter = self._waiter = Waiter()
         self._timeout_s = read_timeout_s
+        self._ends_with_connection = False
+        self._moved_at = now()
         try:
-            self._send(request)
-            if self._send_failure is not None and self._waiter is not None:
-                waiter.throw(self._send_failure)
-            self._start_timer(self._timeout_s)
+            self._unsent = memoryview(request if self._tls is None else self._tls.encrypt(request))
+            self._write()
+            self._start_timer(read_timeout_s)
             waiter.get()
         except BaseException:
             self.close()
@@ -113,56 +106,54 @@ class Connection:
             self._stop_timer()
         if self._tls is not None:
             self._tls.remember_session()
-        if not self._keeps_alive:
+            self._keeps_alive = self._keeps_alive and not self._tls.is_ended
+        if not self._keeps_alive or self._unsent is not None:
             self.close()
 
     def is_usable(self) -> bool:
         """Whether the server has left it open: looked up, because the loop may not have had its turn to notice."""
-        if not self.is_open:
-            return False
-        try:
-            data = self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            data = b""
-        if data and self._tls is not None:
-            return True  # TLS has words of its own to say, such as session tickets
-        self.close()  # end of stream, an error, or bytes that nobody asked for
-        return False
+        while self.is_open and self._read():
+            pass
+        return self.is_open
 
     def close(self) -> None:
-        """Close it; does nothing if it is closed."""
+        """Close it; does nothing if it is closed. The watchers go first: libev aborts on one whose file is closed."""
         if not self.is_open:
             return
         self.is_open = False
-        self._watcher.stop()
-        self._watcher.close()
+        for watcher in (self._watcher, self._writer):
+            watcher.stop()
+            watcher.close()
         self._stop_timer()
         self._socket.close()
 
     # --- called by the loop ----------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """Take what has arrived; whether there was anything."""
         try:
             data = self._receive_stamped() if self._is_stamping else self._socket.recv(_RECEIVE_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             self._fail(CallFailedError(Failure.CONNECTION_CLOSED, error.strerror or str(error)))
-            return
-        self._at = self._read_at = now()
+            return True
+        self._at = self._moved_at = now()
         if not data:
-            self._fail(CallFailedError(Failure.CONNECTION_CLOSED))
-            return
+            self._ended_by_server()
+            return True
         self.bytes_received += len(data)
         try:
-            if self._tls is not None:
-                data = self._decrypt(data)
-            if data:
+            if self._tls is None:
                 self._feed(data)
+            else:
+                self._decrypt(self._tls, data)
         except Exception as error:  # noqa: BLE001 - it belongs to the greenlet that made the call, not to the loop
             self._fail(error)
+        return True
 
     def _receive_stamped(self) -> bytes:
         data, lag_s = kernel_stamps.receive(self._socket, _RECEIVE_BYTES)
@@ -170,9 +161,17 @@ class Connection:
             self.receive_lag_ms = None if lag_s is None else lag_s * 1000.0
         return data
 
+    def _decrypt(self, tls: TlsPipe, data: bytes) -> None:
+        plain = tls.decrypt(data)
+        reply = tls.pending()  # what TLS itself has to say, such as the answer to a key update
+        if reply:
+            self._socket.send(reply)
+        if plain:
+            self._feed(plain)
+        if tls.is_ended and self.is_open:
+            self._ended_by_server()
+
     def _feed(self, data: bytes) -> None:
-        if self._sink is None and self._is_sending:  # answered before all was sent; the rest is of no interest
-            return
         if self._sink is None:  # an idle server says nothing; whatever this is, the connection cannot be trusted
             self.close()
             return
@@ -188,29 +187,39 @@ class Connection:
             self._is_stamping = False
         if self._is_complete:
             self._is_complete = False
-            waiter, self._waiter, self._sink = self._waiter, None, None
-            if waiter is not None:
-                waiter.switch(None)
+            self._answered()
+
+    def _answered(self) -> None:
+        waiter, self._waiter, self._sink = self._waiter, None, None
+        self._writer.stop()
+        if waiter is not None:
+            waiter.switch(None)
+
+    def _ended_by_server(self) -> None:
+        """The server sends no more, which ends an answer without a length, and cuts off any other."""
+        if self._sink is not None and self._ends_with_connection:
+            self._keeps_alive = False
+            self._watcher.stop()  # the end of a stream stays readable for ever
+            self._answered()
+        else:
+            self._fail(CallFailedError(Failure.CONNECTION_CLOSED))
 
     def _fail(self, error: Exception) -> None:
-        if self._is_sending:
-            self._watcher.stop()
-            self._send_failure = error
-            self._keeps_alive = False
-            return
-        if self._waiter is None:
-            self.close()
-            return
-        waiter, self._waiter = self._waiter, None
-        self._sink = None
-        waiter.throw(error)
+        waiter, self._waiter, self._sink = self._waiter, None, None
+        self.close()
+        if waiter is not None:
+            waiter.throw(error)
+
+    def _writable(self) -> None:
+        self._write()
 
     def _silence_is_over(self) -> None:
-        silent_s = now() - self._read_at
-        if silent_s + 0.001 >= self._timeout_s:
-            self._fail(CallFailedError(Failure.READ_TIMEOUT))
-        else:
+        silent_s = now() - self._moved_at
+        if silent_s + 0.001 < self._timeout_s:
             self._start_timer(self._timeout_s - silent_s)
+        else:
+            detail = "" if self._unsent is None else "the request could not be sent"
+            self._fail(CallFailedError(Failure.READ_TIMEOUT, detail))
 
     # --- called by the parser --------------------------------------------------------------------------------
 
@@ -224,8 +233,11 @@ class Connection:
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
+        status = self._parser.get_status_code()
+        # An interim answer (1xx) has no body, and the real one follows it.
+        self._ends_with_connection = status >= 200 and not self._headers.keys() & _LENGTH_HEADERS
         if self._sink is not None:
-            self._sink.head(self._parser.get_status_code(), self._headers, self._at)
+            self._sink.head(status, self._headers, self._at)
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser for each part of the body."""
@@ -239,37 +251,24 @@ class Connection:
 
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _send(self, request: bytes) -> None:
-        data = request if self._tls is None else self._tls.encrypt(request)
-        self._read_at = now()
-        self._is_sending = True
+    def _write(self) -> None:
+        """Send as much as the kernel takes; the rest when the loop says that it takes more."""
+        view = self._unsent
         try:
-            self._send_all(data)
-        except TimeoutError as error:
-            raise CallFailedError(Failure.READ_TIMEOUT, "the request could not be sent") from error
-        except OSError as error:
-            raise CallFailedError(Failure.CONNECTION_CLOSED, error.strerror or str(error)) from error
-        finally:
-            self._is_sending = False
-
-    def _send_all(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            if self._waiter is None or self._send_failure is not None:  # answered, or lost, before all was sent
-                self._keeps_alive = False
-                return
-            try:
+            while view:
                 view = view[self._socket.send(view) :]
-            except BlockingIOError:
-                gevent.socket.wait_write(self._fd, self._timeout_s, TimeoutError())
-
-    def _decrypt(self, data: bytes) -> bytes:
-        assert self._tls is not None  # noqa: S101 - only called with TLS
-        plain = self._tls.decrypt(data)
-        reply = self._tls.pending()  # what TLS itself has to say, such as the answer to a key update
-        if reply:
-            self._socket.send(reply)
-        return plain
+                self._moved_at = now()
+        except BlockingIOError:
+            self._unsent = view
+            if not self._writer.active:
+                self._writer.start(self._writable)
+            return
+        except OSError:
+            # A server may answer and hang up before it has read all. What it said, or that it did, is for the reader.
+            self._writer.stop()
+            return
+        self._unsent = None
+        self._writer.stop()
 
     def _start_timer(self, delay_s: float) -> None:
         self._stop_timer()
@@ -281,32 +280,3 @@ class Connection:
             self._timer.stop()
             self._timer.close()
             self._timer = None
-
-
-def _open(address: Address, timeout_s: float) -> tuple[Any, TlsPipe | None, float | None]:
-    """A connected non-blocking socket of the standard library, not gevent's; its TLS, and how long that took."""
-    try:
-        cooperative = gevent.socket.create_connection((address.host, address.port), timeout_s)
-    except TimeoutError as error:
-        raise CallFailedError(Failure.CONNECT_TIMEOUT) from error
-    except OSError as error:
-        raise CallFailedError(Failure.CONNECTION_FAILED, error.strerror or str(error)) from error
-    try:
-        cooperative.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        cooperative.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        tls, tls_s = None, None
-        if address.tls is not None:
-            connected_at = now()
-            tls = TlsPipe(address.tls, address.host)
-            tls.shake_hands(cooperative)
-            tls_s = now() - connected_at
-    except TimeoutError as error:
-        cooperative.close()
-        raise CallFailedError(Failure.CONNECT_TIMEOUT, "TLS handshake") from error
-    except (OSError, ssl.SSLError) as error:
-        cooperative.close()
-        raise CallFailedError(Failure.CONNECTION_FAILED, str(error)) from error
-    # The loop's call-backs need the bare system call: gevent's would look for a greenlet to put to sleep.
-    plain = get_original("socket", "socket")(fileno=cooperative.detach())
-    plain.setblocking(False)
-    return plain, tls, tls_s

@@ -3,7 +3,8 @@
 from gevent.lock import BoundedSemaphore
 
 from bedrock.clock import now
-from bedrock.wire.connection import Address, Connection
+from bedrock.wire.connection import Connection
+from bedrock.wire.dialing import Address
 
 
 class ConnectionPool:
@@ -17,6 +18,7 @@ class ConnectionPool:
         self._connect_timeout_s = connect_timeout_s
         self._free = BoundedSemaphore(max(1, size))
         self._idle: list[Connection] = []
+        self._is_closed = False
 
     def lend(self) -> tuple[Connection, float]:
         """A connection and how long, in milliseconds, the caller waited for its turn; CallFailedError without one."""
@@ -34,12 +36,15 @@ class ConnectionPool:
             raise
 
     def take_back(self, connection: Connection) -> None:
-        """The caller is done with it; it is kept if it is still open."""
-        if connection.is_open:
+        """The caller is done with it; it is kept if it is still open, and the pool is."""
+        if self._is_closed:
+            connection.close()
+        elif connection.is_open:
             self._idle.append(connection)
         self._free.release()
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle now, and what is lent when it comes back: the loop holds on to open connections."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()

@@ -34,6 +34,14 @@ class Credentials(Protocol):
         """Session token of temporary credentials."""
 
 
+class CannotSignError(Exception):
+    """There are no credentials to sign with; `code` is the SDK's name for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Authorizer(Protocol):
     """Adds the headers that prove who sends a request."""
 

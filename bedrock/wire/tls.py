@@ -14,12 +14,14 @@ _sessions: dict[tuple[int, str], ssl.SSLSession] = {}
 class TlsPipe:
     """The TLS state of one connection."""
 
-    __slots__ = ("_incoming", "_is_remembered", "_key", "_outgoing", "_tls")
+    __slots__ = ("_incoming", "_is_remembered", "_key", "_outgoing", "_tls", "is_ended")
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._key = (id(context), host)
         self._is_remembered = False
+        #: Whether the other side has said that it sends no more (close_notify).
+        self.is_ended = False
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=host, session=_sessions.get(self._key)
         )
@@ -53,9 +55,8 @@ class TlsPipe:
                 part = self._tls.read(_RECEIVE_BYTES)
             except ssl.SSLWantReadError:
                 break
-            except ssl.SSLZeroReturnError:
-                break
             if not part:
+                self.is_ended = True
                 break
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)

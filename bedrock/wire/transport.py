@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
-from bedrock.answers import StreamReader
+from bedrock.answers import UNREADABLE, UNREADABLE_EVENT, StreamReader
 from bedrock.bodies import ApiRequest, api_request
 from bedrock.clock import now
-from bedrock.failures import CallFailedError, Failure, fill_failure
+from bedrock.failures import CallFailedError, Failure, fill_failure, fill_unsent
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, canonical_code, classify_http_error, classify_stream_exception, redact
 from bedrock.transcript import Transcript
 from bedrock.wire.frames import FrameKind, FrameScanner, InvalidFramesError
 from bedrock.wire.pool import ConnectionPool
-from bedrock.wire.signing import Authorizer
+from bedrock.wire.signing import Authorizer, CannotSignError
 
 _EVENT_STREAM = "application/vnd.amazon.eventstream"
 
@@ -43,14 +43,22 @@ class WireTransport:
         try:
             self._call(request, record, sink)
             sink.finish()
+        except _StreamRefusedError:
+            pass  # the record says so already
         except CallFailedError as error:
             fill_failure(record, error)
+        except CannotSignError as error:
+            fill_unsent(record, error.code, str(error))
         except OSError as error:  # TLS
             fill_failure(record, CallFailedError(Failure.CONNECTION_CLOSED, str(error)))
         finally:
             sink.close()
         if record.ended_at is None:
             record.ended_at = now()
+
+    def close(self) -> None:
+        """Close the connections; one that is in use, when its call ends."""
+        self._pool.close()
 
     def _call(self, request: ApiRequest, record: InvocationRecord, sink: "_Answer") -> None:
         encoded = self._encode(request)
@@ -74,6 +82,10 @@ class WireTransport:
         return f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(request.body)}\r\n\r\n".encode() + request.body
 
 
+class _StreamRefusedError(Exception):
+    """The service ended a stream by an exception or an error in it: nothing of the answer is of interest any more."""
+
+
 class _Answer:
     """Takes one answer: a stream of events, a body in one piece, or an error."""
 
@@ -85,7 +97,6 @@ class _Answer:
         self._body: list[bytes] = []
         self._scanner = FrameScanner()
         self._reader: StreamReader | None = None
-        self._is_refused = False
 
     def head(self, status: int, headers: dict[str, str], at: float) -> None:
         """Status and headers."""
@@ -117,12 +128,13 @@ class _Answer:
         self._read(reader, frames, at)
 
     def _read(self, reader: StreamReader, frames: list[tuple[FrameKind, bytes]], at: float) -> None:
-        for kind, payload in frames:
-            if kind.message_type == "event":
-                if not self._is_refused:
-                    reader.raw_event(kind.name, payload, at)
-            else:
-                self._refused(kind, payload)
+        try:
+            for kind, payload in frames:
+                if kind.message_type != "event":
+                    self._refuse(kind, payload)
+                reader.raw_event(kind.name, payload, at)
+        except UNREADABLE as error:
+            raise CallFailedError(Failure.INVALID_STREAM, UNREADABLE_EVENT) from error
 
     def finish(self) -> None:
         """The answer is whole: what it means."""
@@ -141,24 +153,22 @@ class _Answer:
             self._reader.finish()
 
     def _finish_stream(self, reader: StreamReader) -> None:
-        if self._is_refused:
-            return
         try:
             self._scanner.close()
         except ValueError as error:
-            raise CallFailedError(Failure.TRUNCATED_STREAM, str(error)) from error
+            raise CallFailedError(Failure.TRUNCATED_STREAM) from error
         if not reader.is_complete:
             raise CallFailedError(Failure.TRUNCATED_STREAM)
         self._record.outcome = Outcome.OK
 
-    def _refused(self, kind: FrameKind, payload: bytes) -> None:
-        """An exception or error inside the stream; what follows does not count."""
+    def _refuse(self, kind: FrameKind, payload: bytes) -> NoReturn:
+        """An exception or error inside the stream ends the call, whatever may follow: so it is with the SDK, too."""
         record = self._record
-        self._is_refused = True
         message = kind.message or str(_document(payload).get("message", "")) if payload else kind.message
         record.outcome = classify_stream_exception(kind.name)
         record.error_code = canonical_code(kind.name) or None
         record.error_message = redact(message)
+        raise _StreamRefusedError
 
     def _fill_error(self) -> None:
         record = self._record

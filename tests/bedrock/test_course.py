@@ -50,6 +50,23 @@ def test_without_policy_and_regions_every_end_is_final() -> None:
         assert run(Course(None, None), [end]) == [(1, None, None)]
 
 
+def begun(outcome: Outcome, api: str) -> InvocationRecord:
+    """An attempt that failed behind the head of its answer and before anything of it."""
+    return InvocationRecord("r", "c", "p", 0, "m", api=api, outcome=outcome, http_status=200, error_code="ReadTimeout")
+
+
+@pytest.mark.parametrize("api", ["converse_stream", "invoke_model_stream"])
+def test_a_stream_that_has_begun_is_sent_again_by_nobody(api: str) -> None:
+    for policy, regions in ((Fixed(3, 2.0), None), (None, Regions(["a", "b"], Clock()))):
+        assert Course(policy, regions).after(begun(Outcome.TIMEOUT, api)) is None
+
+
+@pytest.mark.parametrize("api", ["converse", "invoke_model"])
+def test_a_body_that_is_lost_behind_its_head_is_sent_again(api: str) -> None:
+    assert Course(Fixed(3, 2.0), None).after(begun(Outcome.TIMEOUT, api)) == 2.0
+    assert Course(None, Regions(["a", "b"], Clock())).after(begun(Outcome.TIMEOUT, api)) == 0.0
+
+
 def test_a_throttle_is_tried_again_until_it_passes_or_the_attempts_are_used_up() -> None:
     assert run(Course(Fixed(3, 2.0), None), [THROTTLE, OK]) == [(1, None, 2.0), (2, None, None)]
     assert run(Course(Fixed(3, 2.0), None), [THROTTLE] * 9) == [(1, None, 2.0), (2, None, 2.0), (3, None, None)]

@@ -52,7 +52,7 @@ def test_where_all_are_unhealthy_the_one_that_is_ready_first_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "first_event", "against"),
+    ("outcome", "status", "in_stream", "against"),
     [
         (Outcome.CONNECTION_ERROR, None, False, True),
         (Outcome.TIMEOUT, None, False, True),
@@ -65,9 +65,9 @@ def test_where_all_are_unhealthy_the_one_that_is_ready_first_is_taken() -> None:
     ],
 )
 def test_only_failures_of_the_region_speak_against_it(
-    outcome: Outcome, status: int | None, first_event: bool, against: bool
+    outcome: Outcome, status: int | None, in_stream: bool, against: bool
 ) -> None:
-    assert speaks_against_region(outcome, status, first_event=first_event) is against
+    assert speaks_against_region(outcome, status, in_stream=in_stream) is against
 
 
 @pytest.mark.parametrize("names", [[], ["a", "a"]])

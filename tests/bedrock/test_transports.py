@@ -241,6 +241,9 @@ class KilledTransport:
         record.started_at = record.first_token_at = 1.0
         raise Killed
 
+    def close(self) -> None:
+        pass
+
 
 def test_a_killed_call_is_aborted_and_never_a_success() -> None:
     record = InvocationRecord("run", "cell", "local", 0, "m")

@@ -2,14 +2,12 @@
 
 import gevent
 from gevent import GreenletExit
-from gevent.server import StreamServer
 
 import datetime
 import itertools
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,84 +21,15 @@ from bedrock.client import BedrockClient
 from bedrock.endpoint import Endpoint, EndpointError
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome
-from bedrock.wire.connection import Address
+from bedrock.wire.dialing import Address
 from bedrock.wire.factory import make_wire_transport
 from bedrock.wire.pool import ConnectionPool
 from bedrock.wire.signing import SigV4Authorizer
 from bedrock.wire.transport import WireTransport
 from emulator.process import EmulatorProcess
-from tests.support.scripted_server import METADATA, START, STOP, delta, stream
+from tests.support.scripted_server import START, delta, stream
 from tests.support.sdk import FAST, NOVA
-
-ANSWER = stream([START, delta("こん"), delta("にちは"), STOP, METADATA])
-INVOCATION = Invocation("converse_stream", NOVA, "Where is my order?", 100)
-
-Serve = Callable[[Any], Iterator[bytes]]
-
-
-def called(transport: WireTransport, invocation: Invocation = INVOCATION) -> InvocationRecord:
-    record = InvocationRecord("run", "cell", "local", 0, "m")
-    BedrockClient(transport).invoke(invocation, record)
-    return record
-
-
-def transport_to(url: str, pool_size: int = 4, read_timeout_s: float = 20.0) -> WireTransport:
-    return make_wire_transport(Endpoint("us-east-1", url), pool_size=pool_size, read_timeout_s=read_timeout_s)
-
-
-class Server:
-    """A server in the same event loop that sends these pieces for every request, and counts its connections."""
-
-    def __init__(self, *pieces: bytes, keeps_open: bool = True) -> None:
-        self.pieces = list(pieces)
-        self.connections = 0
-        self.requests = 0
-        self._keeps_open = keeps_open
-        self._server = StreamServer(("127.0.0.1", 0), self._serve)
-        self._sockets: list[Any] = []
-
-    def __enter__(self) -> "Server":
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop(timeout=0)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def hang_up(self) -> None:
-        for connection in self._sockets:
-            connection.shutdown(socket.SHUT_RDWR)
-        self._sockets.clear()
-
-    def _serve(self, connection: Any, _: Any) -> None:
-        self.connections += 1
-        self._sockets.append(connection)
-        while _read_request(connection):
-            self.requests += 1
-            for piece in self.pieces:
-                connection.sendall(piece)
-                gevent.sleep(0)
-            if not self._keeps_open:
-                connection.close()
-                return
-
-
-def _read_request(connection: Any) -> bool:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        part = connection.recv(65536)
-        if not part:
-            return False
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += connection.recv(65536)
-    return True
-
+from tests.support.wire import ANSWER, INVOCATION, Server, called, transport_to
 
 # --- connections ---------------------------------------------------------------------------------------------
 
@@ -357,38 +286,3 @@ def test_a_bearer_token_goes_over_https_only(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(EndpointError, match="HTTPS"):
         transport_to("http://bedrock.example:80")
-
-
-# --- requests that nobody reads to their end -----------------------------------------------------------------
-
-
-TOO_LONG = b'{"message":"too long"}'
-REFUSAL = (
-    b"HTTP/1.1 400 Bad Request\r\nx-amzn-ErrorType: ValidationException\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n" % len(TOO_LONG)
-) + TOO_LONG
-
-
-@pytest.mark.parametrize(
-    ("answer", "outcome"),
-    [(b"", Outcome.CONNECTION_ERROR), (REFUSAL, Outcome.CLIENT_ERROR)],
-    ids=["hangs up", "refuses"],
-)
-def test_a_server_that_ends_before_the_request_is_sent_ends_the_call_and_nothing_else(
-    answer: bytes, outcome: Outcome
-) -> None:
-    def handle(sock: Any, _address: Any) -> None:
-        sock.recv(1000)
-        sock.sendall(answer)
-        sock.shutdown(socket.SHUT_WR)
-        gevent.sleep(1.0)
-
-    server = StreamServer(("127.0.0.1", 0), handle)
-    server.start()
-    try:
-        transport = transport_to(f"http://127.0.0.1:{server.server_port}")
-        record = called(transport, Invocation("converse", NOVA, "x" * 8_000_000, 10))
-    finally:
-        server.stop()
-
-    assert record.outcome is outcome

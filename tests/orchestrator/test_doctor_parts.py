@@ -301,7 +301,7 @@ def test_a_ca_bundle_that_is_none_is_a_mistake_of_the_configuration(monkeypatch,
 
     assert finding.status is Status.FAIL
     assert not finding.is_open
-    assert "the CA bundle" in finding.text
+    assert "The CA bundle" in finding.text
 
 
 def test_https_to_a_server_that_speaks_http(start_emulator):

@@ -61,6 +61,21 @@ def stream(frames: Iterable[bytes], *, ended: bool = True) -> bytes:
     return head + chunks + (b"0\r\n\r\n" if ended else b"")
 
 
+def whole(body: bytes, status: str = "200 OK") -> bytes:
+    """An answer in one piece."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def until_closed(answer: bytes, version: str = "1.0") -> bytes:
+    """The same answer as a server writes it that says by hanging up where it ends."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")[1:]
+    kept = [line for line in lines if not line.lower().startswith((b"content-length", b"transfer-encoding"))]
+    status = head.split(b"\r\n")[0].partition(b" ")[2]
+    return b"\r\n".join([b"HTTP/" + version.encode() + b" " + status, *kept]) + b"\r\n\r\n" + body
+
+
 def error(status: int, code: str, message: str) -> bytes:
     """An HTTP error as Bedrock words it."""
     body = json.dumps({"message": message}).encode()
@@ -90,19 +105,25 @@ def _accept(listener: socket.socket, answer: bytes, release: threading.Event | N
         except OSError:
             return
         with connection:
-            _read_request(connection)
+            if not _read_request(connection):
+                continue
             connection.sendall(answer)
             if release is not None:
                 release.wait(30.0)
 
 
-def _read_request(connection: socket.socket) -> None:
+def _read_request(connection: socket.socket) -> bool:
+    """Read one request; False where the client went away without one."""
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        part = connection.recv(65536)
+        if not part:
+            return False
+        data += part
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
         (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
     )
     while len(body) < length:
         body += connection.recv(65536)
+    return True
