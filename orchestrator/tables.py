@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
@@ -13,8 +14,10 @@ from orchestrator.preflight import Preparation
 from orchestrator.settings import Settings
 from reports.text import clean_tree
 from scenarios.cells import Cell
+from scenarios.patterns import REPLAY
 from scenarios.plan import CellPlan, CostRange, Plan
 from scenarios.promise import SLA_S
+from scenarios.schedule import STAGES
 from scenarios.units import format_duration, format_rate
 
 #: Width of tables where the output is no terminal: nothing is cut off.
@@ -118,7 +121,12 @@ def load_text(cell: Cell) -> str:
     time = format_duration(cell.duration_s)
     if cell.rate_rps is None:
         return f"{cell.users} users, {time}"
-    return f"{format_rate(cell.rate_rps)} {cell.process} {cell.pattern}, {time}"
+    rate = format_rate(cell.rate_rps)
+    if cell.pattern == STAGES:
+        return f"{len(cell.stages)} stages of {rate} on average, {time}"
+    if cell.pattern == REPLAY:
+        return f"replay of {Path(cell.stages[0].trace or '').name}, {rate} on average, {time}"
+    return f"{rate} {cell.process} {cell.pattern}, {time}"
 
 
 def _quota_sentence(plan: Plan, index: int) -> str:
