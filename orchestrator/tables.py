@@ -125,8 +125,16 @@ def load_text(cell: Cell) -> str:
     if cell.pattern == STAGES:
         return f"{len(cell.stages)} stages of {rate} on average, {time}"
     if cell.pattern == REPLAY:
-        return f"replay of {Path(cell.stages[0].trace or '').name}, {rate} on average, {time}"
+        return f"{_replay_text(cell)}, {rate} on average, {time}"
     return f"{rate} {cell.process} {cell.pattern}, {time}"
+
+
+def _replay_text(cell: Cell) -> str:
+    """Which trace, and how much of it where the duration cuts it."""
+    (replay,) = cell.schedule().replays()
+    whole = len(replay.trace.times_s)
+    part = "" if replay.count == whole else f", the first {_count(replay.count)} of {_count(whole)} messages"
+    return f"replay of {Path(replay.trace.file).name}{part}"
 
 
 def _quota_sentence(plan: Plan, index: int) -> str:
