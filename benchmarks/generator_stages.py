@@ -41,6 +41,7 @@ from benchmarks.generator_stages_wire import (
     new_record,
 )
 from benchmarks.machine import describe_machine
+from loadgen.line_files import LineFile
 from loadgen.participant import Participant
 from loadgen.recorder import Recorder
 
@@ -168,11 +169,12 @@ def _read_us() -> float:
 
 
 def _write_us(record: InvocationRecord) -> float:
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmark-") as directory,
-        Recorder(Path(directory) / "requests.jsonl", "local") as recorder,
-    ):
-        return microseconds(lambda: recorder.write(record))
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+        recorder = Recorder(LineFile(Path(directory) / "requests.jsonl"), "local")
+        try:
+            return microseconds(lambda: recorder.write(record))
+        finally:
+            recorder.close()
 
 
 def _tell_locust_us(record: InvocationRecord) -> float:

@@ -6,12 +6,14 @@ from gevent.queue import Empty, Queue
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from bedrock.clock import now
+from loadgen.dealing import Deal, Hand
 from scenarios.arrivals import Arrival, Wanted
 
 
@@ -31,8 +33,11 @@ class Turn:
 class Pacer(Protocol):
     """Hands out turns to users; `next_turn` blocks until it is the caller's."""
 
-    def start(self, start_at: float, share: int, shares: int) -> None:
-        """The schedule's zero is at `start_at`; this process takes one of `shares` shares."""
+    def start(self, start_at: float, deals: Sequence[Deal]) -> None:
+        """The schedule's zero is at `start_at`; this process takes what it is dealt."""
+
+    def deal(self, deal: Deal) -> None:
+        """From an instant ahead on, this process takes another share."""
 
     def next_turn(self, *, is_first: bool) -> Turn:
         """Block until the caller may send."""
@@ -52,37 +57,70 @@ class Pacer(Protocol):
         """Arrivals so far, taken or not; None where there is no schedule."""
 
 
+#: Arrivals of others that are passed over at a stretch before calls in flight get their turn.
+_PASSED_AT_A_STRETCH = 500
+
+
 class OpenLoop:
-    """Walks an absolute schedule and queues arrivals; users are slots that take them.
+    """Walks an absolute schedule and queues this process's arrivals; users are slots that take them.
 
     An arrival that no slot took within `max_lag_s` is given to `on_dropped` and never sent.
     """
 
     def __init__(
-        self,
-        schedule: Callable[[int, int], Iterator[Arrival]],
-        max_lag_s: float,
-        on_dropped: Callable[[Turn], None],
+        self, schedule: Callable[[], Iterable[Arrival]], max_lag_s: float, on_dropped: Callable[[Turn], None]
     ) -> None:
         self._schedule = schedule
         self._max_lag_s = max_lag_s
         self._on_dropped = on_dropped
         self._queue: Queue = Queue()
-        self._walker: gevent.Greenlet | None = None
+        self._walkers: list[gevent.Greenlet] = []
         self._offered = 0
+        self._start_at = 0.0
+        self._hand = Hand(())
+        #: Arrivals ahead that are others', in case they are dealt to this process after all.
+        self._passed: deque[Arrival] = deque()
 
-    def start(self, start_at: float, share: int, shares: int) -> None:
+    def start(self, start_at: float, deals: Sequence[Deal]) -> None:
         """Start walking this process's share of the schedule."""
-        self._walker = gevent.spawn(self._walk, self._schedule(share, shares), start_at)
+        self._start_at = start_at
+        self._hand = Hand(deals)
+        self._walkers.append(gevent.spawn(self._walk, self._schedule()))
 
-    def _walk(self, schedule: Iterator[Arrival], start_at: float) -> None:
+    def deal(self, deal: Deal) -> None:
+        """From an instant ahead on, this process takes another share."""
+        self._hand.add(deal)
+        mine = [arrival for arrival in self._passed if self._hand.takes(arrival)]
+        if mine:
+            self._passed = deque(arrival for arrival in self._passed if not self._hand.takes(arrival))
+            self._walkers.append(gevent.spawn(self._walk, mine))
+
+    def _walk(self, schedule: Iterable[Arrival]) -> None:
         for arrival in schedule:
-            due_at = start_at + arrival.at_s
-            wait_s = due_at - now()
-            if wait_s > 0.0:
-                gevent.sleep(wait_s)
+            if self._hand.takes(arrival):
+                self._await(arrival)
+            else:
+                self._pass_over(arrival)
+
+    def _await(self, arrival: Arrival) -> None:
+        """Queue an arrival when it is due, unless it has been dealt to another by then."""
+        due_at = self._start_at + arrival.at_s
+        wait_s = due_at - now()
+        if wait_s > 0.0:
+            gevent.sleep(wait_s)
+        if self._hand.takes(arrival):
             self._offered += 1
             self._queue.put(Turn(arrival.index, due_at, arrival.phase, arrival.wanted))
+        else:
+            self._pass_over(arrival)
+
+    def _pass_over(self, arrival: Arrival) -> None:
+        self._passed.append(arrival)
+        elapsed_s = now() - self._start_at
+        while self._passed and self._passed[0].at_s < elapsed_s:
+            self._passed.popleft()
+        if arrival.index % _PASSED_AT_A_STRETCH == 0:
+            gevent.sleep(0)
 
     def next_turn(self, *, is_first: bool) -> Turn:
         """The next arrival that is not too late; the late ones on the way are dropped."""
@@ -95,8 +133,7 @@ class OpenLoop:
 
     def stop(self) -> None:
         """Stop the walk. Arrivals already due stay queued for slots that come free within the permitted lag."""
-        if self._walker is not None:
-            self._walker.kill()
+        gevent.killall(self._walkers)
 
     def drop_waiting(self) -> None:
         """Give up on what is still queued."""
@@ -134,8 +171,11 @@ class ClosedLoop:
         self._open.set()
         self._never = Event()
 
-    def start(self, start_at: float, share: int, shares: int) -> None:
+    def start(self, start_at: float, deals: Sequence[Deal]) -> None:
         """Users began when they were spawned; there is nothing to start."""
+
+    def deal(self, deal: Deal) -> None:
+        """There is no schedule to deal."""
 
     def next_turn(self, *, is_first: bool) -> Turn:
         """Pause, then go. A user's first pause is any part of a think time, so that users do not march in step."""

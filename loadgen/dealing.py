@@ -7,7 +7,7 @@ or joins, arrivals from an instant ahead on are dealt anew among those that are 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scenarios.patterns import Arrival
+from scenarios.arrivals import Arrival
 
 
 @dataclass(frozen=True, slots=True)

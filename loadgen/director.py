@@ -7,33 +7,32 @@ and up to 3 s of statistics (locust.md facts 1 and 2).
 
 import gevent
 from locust import stats as locust_stats
+from locust.runners import MasterRunner
 
 import logging
 import math
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
 
 from bedrock.clock import now
 from bedrock.invocation import RECORD_SCHEMA_VERSION
+from loadgen import messages
+from loadgen.crew import Crew, LocalCrew, as_json
+from loadgen.losses import Losses
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
 from loadgen.phases import PhaseClock, closed_loop_phases, open_loop_phases
 from loadgen.plain_run import PlainRun, Sent, check_results_dir
 from loadgen.preparation import Preparation, check_endpoint, prepare
+from loadgen.worker_crew import WorkerCrew
 from scenarios.run_directory import LOAD_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, write_json
 
 logger = logging.getLogger(__name__)
 
 #: Exit code for a configuration that makes no test (contract: nothing was sent).
 EXIT_CONFIGURATION = 4
-
-#: Time between the agreement on the start and the start: the message must reach every worker before it.
-START_LEAD_LOCAL_S = 0.1
-START_LEAD_DISTRIBUTED_S = 1.0
-
-#: What a worker may take beyond the drain timeout to answer.
-ANSWER_GRACE_S = 5.0
 
 
 class Director:
@@ -49,8 +48,10 @@ class Director:
         self._started_at = 0.0
         self._stopped_at: float | None = None
         self._clock: gevent.Greenlet | None = None
-        self._answers: dict[str, dict[str, Any]] = {}
-        self._began_with: list[str] = []
+        self._load_id = ""
+        self._crew: Crew | None = None
+        self._start_at: float | None = None
+        self._arrivals_lost: int | None = None
 
     def check_command_line(self) -> None:
         """Refuse, before Locust starts anything, a command line that makes no test: one sentence each, exit 4."""
@@ -77,11 +78,11 @@ class Director:
         except OptionsError as error:
             self._refuse(error)
             return
-        self._started_at, self._stopped_at = now(), None
-        self._phases, self._answers, self._began_with = PhaseClock(()), {}, []
+        self._started_at, self._stopped_at, self._start_at = now(), None, None
+        self._phases, self._arrivals_lost = PhaseClock(()), None
         try:
             self._choose_cell(preparation)
-            self._write_load(None, [])
+            self._write_load(None)
         except RunDirectoryError as error:
             self._refuse(OptionsError([str(error)]))
             return
@@ -90,8 +91,8 @@ class Director:
             return
         if self._participant is not None:
             self._participant.start(preparation)
-            if self._environment.runner is None:  # run_single_user: nobody reports that users are there
-                self.on_spawning_complete()
+        if self._environment.runner is None:  # run_single_user: nobody reports that users are there
+            self.on_spawning_complete()
 
     def _refuse(self, error: OptionsError) -> None:
         for problem in error.problems:
@@ -109,9 +110,23 @@ class Director:
             if self._plain is None or self._plain.given != options.results_dir:  # the web form may name another one
                 self._plain = PlainRun(self._environment.parsed_options)
             sent = Sent.by(preparation.samplers.values(), options)
-            self._cell = self._plain.new_cell(options, sent, self._users(), max(len(self._worker_ids()), 1))
-        # Workers learn the directory from the options that every spawn message carries.
+            self._cell = self._plain.new_cell(options, sent, self._users(), self._processes())
+        self._load_id = secrets.token_hex(8)
+        # Workers learn these from the options that every spawn message carries.
         self._environment.parsed_options.cell_dir = str(self._cell.path.absolute())
+        self._environment.parsed_options.load_id = self._load_id
+        self._crew = self._make_crew(self._cell)
+
+    def _make_crew(self, cell: CellDirectory) -> Crew:
+        if isinstance(self._crew, WorkerCrew):
+            self._crew.retire()
+        if self._participant is not None:
+            return LocalCrew(self._participant)
+        return WorkerCrew(self._environment.runner, cell, self._load_id)
+
+    def _processes(self) -> int:
+        runner = self._environment.runner
+        return max(runner.worker_count, 1) if isinstance(runner, MasterRunner) else 1
 
     def _users(self) -> int:
         runner = self._environment.runner
@@ -119,39 +134,23 @@ class Director:
 
     def on_spawning_complete(self) -> None:
         """All users are there: fix the start and the phases, tell everyone. Later changes of users change nothing."""
-        if self._preparation is None or self._phases.phases:
+        crew = self._crew
+        if self._preparation is None or crew is None or self._phases.phases:
+            return
+        problems = crew.get_ready()
+        if problems:
+            self._refuse(OptionsError(problems))
             return
         options = self._preparation.options
-        workers = self._worker_ids()
-        start_at = now() + (START_LEAD_DISTRIBUTED_S if workers else START_LEAD_LOCAL_S)
+        start_at = self._start_at = now() + crew.start_lead_s
         if options.is_open_loop:
             self._phases = open_loop_phases(options.schedule().phases(), self._started_at, start_at)
         else:
             self._phases = closed_loop_phases(self._started_at, now(), options.warmup_s, options.test_duration_s)
-        self._announce(workers, start_at)
-        self._write_load(None, [])
+        crew.begin(self._phases, start_at)
+        self._write_load(None)
         if math.isfinite(self._phases.end_at):
             self._clock = gevent.spawn(self._end_on_time, self._phases.end_at)
-
-    def _announce(self, workers: list[str], start_at: float) -> None:
-        if self._participant is not None:
-            self._participant.begin(self._phases, start_at, 0, 1)
-            return
-        self._began_with = workers
-        message = {
-            "phases": self._phases.as_message(),
-            "start_at": start_at,
-            "shares": {client_id: share for share, client_id in enumerate(workers)},
-        }
-        for client_id in workers:
-            self._environment.runner.send_message("load_begin", message, client_id)
-
-    def _worker_ids(self) -> list[str]:
-        """Workers that take part, in an order that does not depend on who connected first."""
-        if self._participant is not None:
-            return []
-        clients = self._environment.runner.clients
-        return sorted(client.id for client in clients.ready + clients.spawning + clients.running)
 
     def _end_on_time(self, end_at: float) -> None:
         gevent.sleep(max(end_at - now(), 0.0))
@@ -169,64 +168,70 @@ class Director:
 
     def on_test_stopping(self) -> None:
         """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go."""
-        if self._preparation is None or self._stopped_at is not None:
+        if self._preparation is None or self._crew is None or self._stopped_at is not None:
             return
         self._stopped_at = now()
-        timeout_s = self._preparation.options.drain_timeout_s
-        if self._participant is not None:
-            self._answers["local"] = self._participant.drain(timeout_s)
-        else:
-            self._drain_workers(timeout_s)
-        self._write_load(now(), list(self._answers.values()))
+        self._crew.drain(self._preparation.options.drain_timeout_s)
+        self._record_losses(self._preparation)
+        self._write_load(now())
 
-    def _drain_workers(self, timeout_s: float) -> None:
-        workers = self._worker_ids()
-        for client_id in workers:
-            self._environment.runner.send_message("load_drain", {"timeout_s": timeout_s}, client_id)
-        give_up_at = now() + timeout_s + ANSWER_GRACE_S
-        while now() < give_up_at and not self._answers.keys() >= self._alive(workers):
-            gevent.sleep(0.02)
+    def _record_losses(self, preparation: Preparation) -> None:
+        """Give every arrival that was lost with a process its record."""
+        if self._cell is None or self._crew is None or self._start_at is None or not preparation.options.is_open_loop:
+            return
+        until_s = (self._stopped_at or now()) - self._start_at
+        losses = Losses(preparation, self._cell, self._start_at, until_s)
+        self._arrivals_lost = sum(losses.record(member) for member in self._crew.members if member.left_at is not None)
 
-    def _alive(self, workers: list[str]) -> set[str]:
-        """Workers still worth waiting for: one that went missing will not answer."""
-        missing = {client.id for client in self._environment.runner.clients.missing}
-        return {client_id for client_id in workers if client_id in self._environment.runner.clients} - missing
-
-    def on_message_drained(self, msg: Any, **_kwargs: Any) -> None:
-        """A worker's answer to the drain; only noted here, for this runs in the master's receive loop."""
-        self._answers[msg.data["client_id"]] = msg.data
+    def on_message(self, environment: Any, msg: Any, **_kwargs: Any) -> None:  # noqa: ARG002 - Locust's signature
+        """A worker's message; only noted here, for this runs in the master's receive loop."""
+        crew, data = self._crew, msg.data
+        if not isinstance(crew, WorkerCrew) or data["load_id"] != self._load_id:
+            return
+        match msg.type:
+            case messages.READY:
+                crew.on_ready(data)
+            case messages.CLOCK_ANSWER:
+                crew.on_clock_answer(data)
+            case messages.LINES:
+                crew.on_lines(data, msg.node_id)
+            case messages.DRAINED:
+                crew.on_drained(data)
 
     def on_test_stop(self) -> None:
         """The test is over."""
         if self._clock is not None and self._clock is not gevent.getcurrent():
             self._clock.kill(block=False)
         self._clock = None
-        if self._participant is not None:
-            self._participant.stop()
+        if self._crew is not None:
+            self._crew.close()
         if self._plain is not None and self._cell is not None and self._preparation is not None:
             self._plain.finish_cell(self._cell)
         if self._environment.parsed_options.csv_prefix:
             # Locust writes its CSV files once a second and not at the end: let it see the last calls.
             gevent.sleep(locust_stats.CSV_STATS_INTERVAL_SEC + 0.05)
 
-    def _write_load(self, ended_at: float | None, answers: list[dict[str, Any]]) -> None:
-        if self._cell is None or self._preparation is None:
+    def _write_load(self, ended_at: float | None) -> None:
+        if self._cell is None or self._preparation is None or self._crew is None:
             return
         open_loop = self._preparation.options.is_open_loop
-        offered = [answer["offered"] or 0 for answer in answers]
-        lost = set(self._began_with) - self._answers.keys() if ended_at is not None else set()
+        members = self._crew.members
+        ends = [member.drained for member in members if member.drained is not None] if ended_at is not None else []
         content = {
             "schema_version": LOAD_SCHEMA_VERSION,
             "record_schema_version": RECORD_SCHEMA_VERSION,
+            "load_id": self._load_id,
             "load_model": "open" if open_loop else "closed",
             "started_at": self._started_at,
             "ended_at": ended_at,
             "phases": self._phases.as_json(self._stopped_at),
-            "arrivals_offered": sum(offered) if open_loop and answers else None,
-            "open_at_stop": sum(answer["open_at_stop"] for answer in answers) if answers else None,
-            "aborted": sum(answer["still_open"] for answer in answers) if answers else None,
-            "processes": max(len(self._began_with), 1),
-            "processes_lost": len(lost),
+            "arrivals_offered": sum(end.offered or 0 for end in ends) if open_loop and ends else None,
+            "arrivals_lost": self._arrivals_lost,
+            "open_at_stop": sum(end.open_at_stop for end in ends) if ends else None,
+            "aborted": sum(end.still_open for end in ends) if ends else None,
+            "processes": max(len(members), 1),
+            "processes_lost": sum(member.is_lost for member in members),
+            "members": [as_json(member) for member in members],
             "users": self._users(),
         }
         write_json(self._cell.load_json, content)

@@ -5,11 +5,11 @@ import gevent
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psutil
 
 from bedrock.clock import now
+from loadgen.line_files import LineSink
 
 #: How often the hub is asked to wake up; its lateness is what every answer waits for, too.
 PROBE_INTERVAL_S = 0.05
@@ -31,9 +31,8 @@ class HealthSample:
 class HealthMonitor:
     """Probes the gevent hub and writes a line a second until stopped."""
 
-    def __init__(self, path: Path, process: str, in_flight: Callable[[], int], slots: Callable[[], int]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+    def __init__(self, sink: LineSink, process: str, in_flight: Callable[[], int], slots: Callable[[], int]) -> None:
+        self._sink = sink
         self._process = process
         self._in_flight = in_flight
         self._slots = slots
@@ -63,9 +62,9 @@ class HealthMonitor:
             slots=self._slots(),
             rss_mb=round(self._own.memory_info().rss / 1e6, 1),
         )
-        self._file.write(json.dumps(asdict(sample)) + "\n")
+        self._sink.write(json.dumps(asdict(sample)).encode() + b"\n")
 
     def stop(self) -> None:
         """Stop probing and close the file."""
         self._greenlet.kill()
-        self._file.close()
+        self._sink.close()

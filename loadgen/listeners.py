@@ -5,12 +5,13 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from typing import Any
 
-from loadgen import interrupts
+from loadgen import interrupts, messages
 from loadgen.director import Director
 from loadgen.hub_stalls import keep_default_options
 from loadgen.options import add_options
 from loadgen.participant import Participant
 from loadgen.web_form import install as install_form_check
+from loadgen.worker import Worker
 
 #: Attribute of Locust's environment under which users find this process's part of the test.
 PARTICIPANT_ATTRIBUTE = "bedrock_participant"
@@ -34,23 +35,9 @@ def _on_init(environment: Any, runner: Any, **_kwargs: Any) -> None:
     participant = None if isinstance(runner, MasterRunner) else Participant(environment)
     setattr(environment, PARTICIPANT_ATTRIBUTE, participant)
     if isinstance(runner, WorkerRunner) and participant is not None:
-        _attach_worker(environment, participant)
+        Worker(environment, participant).listen()
     else:
         _attach_director(environment, Director(environment, participant), runner)
-
-
-def _attach_worker(environment: Any, participant: Participant) -> None:
-    environment.events.test_start.add_listener(lambda **_kwargs: participant.start())
-    # The master has drained already; a worker that lost its master, or got Ctrl-C itself, does it here.
-    environment.events.test_stopping.add_listener(lambda **_kwargs: _drain_alone(participant))
-    environment.events.test_stop.add_listener(lambda **_kwargs: participant.stop())
-    environment.runner.register_message("load_begin", participant.on_message_begin)
-    environment.runner.register_message("load_drain", participant.on_message_drain)
-
-
-def _drain_alone(participant: Participant) -> None:
-    if participant.session is not None:
-        participant.drain(participant.session.options.drain_timeout_s)
 
 
 def _attach_director(environment: Any, director: Director, runner: Any) -> None:
@@ -60,7 +47,10 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
     hooks.test_stopping.add_listener(lambda **_kwargs: director.on_test_stopping())
     hooks.test_stop.add_listener(lambda **_kwargs: director.on_test_stop())
     if isinstance(runner, MasterRunner):
-        runner.register_message("load_drained", director.on_message_drained)
+        # Users of a lost worker go on elsewhere: their number is what was asked for.
+        environment.parsed_options.enable_rebalancing = True
+        for kind in (messages.READY, messages.CLOCK_ANSWER, messages.LINES, messages.DRAINED):
+            runner.register_message(kind, director.on_message)
     if isinstance(runner, LocalRunner | MasterRunner):
         director.check_command_line()
     if environment.web_ui:

@@ -105,6 +105,8 @@ OPTIONS = (
     Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
     Option("--record-responses", "RECORD_RESPONSES", False, "write prompts and answers to files, to replay them"),
     Option("--cell", "CELL", "", "name of this cell in the results directory", in_web_ui=False),
+    Option("--ship-records", "SHIP_RECORDS", False, "workers send records to the master, also on its own machine"),
+    Option("--load-id", "LOAD_ID", "", "set by the process that leads the test", in_web_ui=False),
     Option("--cell-dir", "CELL_DIR", "", "set by the process that leads the test", in_web_ui=False),
     Option("--run-id", "RUN_ID", "", "run this cell belongs to", in_web_ui=False),
 )

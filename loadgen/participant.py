@@ -1,21 +1,26 @@
 """The side of a test that runs users: the one process of a local run, or a worker."""
 
-import gevent
 from locust import events
+from locust.runners import WorkerRunner
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bedrock.invocation import InvocationRecord, elapsed_ms
 from bedrock.outcome import Outcome
+from loadgen import messages
+from loadgen.cell_output import HEALTH, CellOutput, DirectoryOutput, is_shared
+from loadgen.dealing import Deal
 from loadgen.health import HealthMonitor
 from loadgen.hub_stalls import calm_collector
-from loadgen.options import OptionsError
 from loadgen.phases import PhaseClock
 from loadgen.preparation import Preparation, prepare
 from loadgen.session import LoadSession, Sampler
+from loadgen.shippers import Shipper
 from scenarios.run_directory import CellDirectory
 
 logger = logging.getLogger(__name__)
@@ -23,9 +28,23 @@ logger = logging.getLogger(__name__)
 #: Connections at most: more than there will ever be slots, which are what limits concurrency.
 POOL_SIZE = 20_000
 
+#: How long the master may take to write what a worker sends: when calls have ended, and when all is over.
+SHIP_TIMEOUT_S = 4.0
+LAST_SHIP_TIMEOUT_S = 1.0
+
 
 class CallFailedError(Exception):
     """What Locust's failure table shows: the outcome and the service's error code, never its changing text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How a process ended: calls open at the end of the test and after the drain, arrivals due, records written."""
+
+    open_at_stop: int = 0
+    still_open: int = 0
+    offered: int | None = None
+    records: int = 0
 
 
 class Participant:
@@ -37,32 +56,45 @@ class Participant:
         self.session: LoadSession | None = None
         self.samplers: dict[type, Sampler] = {}
         self.outcomes: Counter[str] = Counter()
+        self._shipper: Shipper | None = None
 
-    def start(self, preparation: Preparation | None = None) -> None:
-        """Open the session of a new test; `preparation` None reads the options that the master sent."""
+    def prepare(self) -> Preparation:
+        """The test by the options that the master sent; OptionsError where this machine cannot take part."""
         environment = self._environment
-        if preparation is None:
-            try:
-                preparation = prepare(environment.parsed_options, environment.host, environment.user_classes)
-            except OptionsError as error:  # the master has said so already; a worker on another host may differ
-                logger.error("This worker cannot take part: %s", error)  # noqa: TRY400 - for users, not a traceback
-                return
+        return prepare(environment.parsed_options, environment.host, environment.user_classes)
+
+    def start(self, preparation: Preparation) -> None:
+        """Open the session of a new test."""
+        environment = self._environment
         cell = CellDirectory(Path(environment.parsed_options.cell_dir))
         process, share, shares = self._place()
+        output = self._output(cell, process)
         self.outcomes.clear()
         self.samplers = preparation.samplers
-        self.session = LoadSession(
+        self.session = session = LoadSession(
             preparation.options,
             preparation.endpoint,
             cell,
+            output,
             self._report,
             process=process,
             pool_size=POOL_SIZE,
             share=share,
             shares=shares,
         )
-        session = self.session
-        self._health = HealthMonitor(cell.health(process), process, lambda: session.in_flight.count, self._slots)
+        self._health = HealthMonitor(output.open(HEALTH), process, lambda: session.in_flight.count, self._slots)
+
+    def _output(self, cell: CellDirectory, process: str) -> CellOutput:
+        """The results directory where this process can write into it, else the line to the master."""
+        options, runner = self._environment.parsed_options, self._environment.runner
+        if not isinstance(runner, WorkerRunner) or (not options.ship_records and is_shared(cell, options.load_id)):
+            return DirectoryOutput(cell, process)
+
+        def send(data: dict[str, Any]) -> None:
+            runner.send_message(messages.LINES, data)
+
+        self._shipper = Shipper(send, options.load_id, process)
+        return self._shipper
 
     def _place(self) -> tuple[str, int, int]:
         """Name of this process, its share and how many shares there are, as far as known before the start."""
@@ -76,20 +108,32 @@ class Participant:
         runner = self._environment.runner
         return 1 if runner is None else int(runner.user_count)
 
-    def begin(self, phases: PhaseClock, start_at: float, share: int, shares: int) -> None:
+    def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
         """Start the schedule."""
         calm_collector()
         if self.session is not None:
-            self.session.begin(phases, start_at, share, shares)
+            self.session.begin(phases, start_at, deals)
 
-    def drain(self, timeout_s: float) -> dict[str, Any]:
-        """Stop sending, wait for open calls; plain data on how it ended."""
+    def deal(self, deal: Deal) -> None:
+        """Processes have come or gone: another share of what is ahead."""
+        if self.session is not None:
+            self.session.pacer.deal(deal)
+
+    def drain(self, timeout_s: float) -> Drained:
+        """Stop sending, wait for open calls."""
         session = self.session
         if session is None:
-            return {"open_at_stop": 0, "still_open": 0, "offered": None}
+            return Drained()
         open_at_stop = session.in_flight.count
         still_open = session.drain(timeout_s)
-        return {"open_at_stop": open_at_stop, "still_open": still_open, "offered": session.pacer.offered}
+        if self._shipper is not None:
+            self._shipper.flush(SHIP_TIMEOUT_S)
+        return Drained(open_at_stop, still_open, session.pacer.offered, session.records_written)
+
+    def on_written(self, data: dict[str, Any]) -> None:
+        """The master has written lines of this process."""
+        if self._shipper is not None:
+            self._shipper.on_written(data)
 
     def stop(self) -> None:
         """All users have ended: close the files."""
@@ -99,23 +143,9 @@ class Participant:
         if self.session is not None:
             self.session.close()
             self.session = None
-
-    def on_message_begin(self, environment: Any, msg: Any, **_kwargs: Any) -> None:
-        """The director's word that all users are there."""
-        share = msg.data["shares"].get(environment.runner.client_id)
-        if share is not None:
-            phases = PhaseClock.from_message(msg.data["phases"])
-            self.begin(phases, msg.data["start_at"], share, len(msg.data["shares"]))
-
-    def on_message_drain(self, environment: Any, msg: Any, **_kwargs: Any) -> None:
-        """The director's word that the test ends. Answered from a greenlet: this one must keep receiving."""
-        gevent.spawn(self._drain_and_answer, environment.runner, msg.data["timeout_s"])
-
-    def _drain_and_answer(self, runner: Any, timeout_s: float) -> None:
-        result = self.drain(timeout_s)
-        # Locust sends its statistics every 3 s; without this the master would end without the last of them.
-        runner._send_stats()  # noqa: SLF001
-        runner.send_message("load_drained", {"client_id": runner.client_id, **result})
+        if self._shipper is not None:
+            self._shipper.close(LAST_SHIP_TIMEOUT_S)
+            self._shipper = None
 
     def _report(self, record: InvocationRecord) -> None:
         """Tell Locust of a record: one request event per call, none for an arrival that was never sent."""

@@ -5,20 +5,17 @@ read it.
 """
 
 import json
-import os
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from bedrock.catalog import default_catalog, split_model_id
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome
 from bedrock.transcript import Transcript
+from loadgen.line_files import LineSink
 
 #: Version of the lines; the emulator refuses those of a version that it does not know.
 RESPONSE_SCHEMA_VERSION = 1
-
-_OWNER_ONLY = 0o600
 
 #: The service's stop reasons, in the words of all APIs and families, that a fixture can repeat. The others (a stop
 #: sequence, a guardrail, a tool) come of more than model and prompt; such answers are not kept.
@@ -31,13 +28,9 @@ _STOP_REASONS = {
 class ResponseRecorder:
     """The file of one process: the first complete answer to each prompt of a model, a line each."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+    def __init__(self, sink: LineSink) -> None:
         self._kept: set[bytes] = set()
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
-        os.fchmod(handle, _OWNER_ONLY)  # the file may be older than this run
-        self._file = os.fdopen(handle, "ab", buffering=0)
+        self._sink = sink
 
     def transcript_for(self, invocation: Invocation) -> Transcript | None:
         """What a call is to collect its answer in; None where there is one already."""
@@ -53,12 +46,12 @@ class ResponseRecorder:
             return
         line = json.dumps(_fixture(invocation, record, transcript, stop_reason), ensure_ascii=False)
         # Half a surrogate pair cannot be written in UTF-8; with its escape it is the same JSON.
-        self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        self._sink.write(line.encode("utf-8", "backslashreplace") + b"\n")
         self._kept.add(identity)
 
     def close(self) -> None:
         """Close the file; harmless when done twice."""
-        self._file.close()
+        self._sink.close()
 
 
 def _identity(invocation: Invocation) -> bytes:

@@ -5,9 +5,8 @@ from gevent.event import Event
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Protocol
 
 from bedrock.catalog import default_catalog, profile_id
@@ -20,11 +19,14 @@ from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, mask_accounts
 from bedrock.retry import make_policy
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
+from loadgen.cell_output import REQUESTS, RESPONSES, CellOutput
+from loadgen.dealing import Deal
+from loadgen.new_records import NewRecords, describe
 from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
 from loadgen.response_recording import ResponseRecorder
-from scenarios.arrivals import Arrival, deal
+from scenarios.replayed import ReplaySampler
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
 
@@ -38,6 +40,13 @@ class Sampler(Protocol):
         """The message of turn `index`: the same in every process and every repetition."""
 
 
+def message_of(sampler: Sampler, turn: Turn | None) -> Message:
+    """The message of a turn: as a trace wants it where there is one."""
+    if turn is not None and turn.wanted is not None and isinstance(sampler, ReplaySampler):
+        return sampler.message_as(turn.index, turn.wanted)
+    return sampler.message(0 if turn is None else turn.index)
+
+
 class LoadSession:
     """One process's part of one test. Create it at the start of the test, after any fork.
 
@@ -49,6 +58,7 @@ class LoadSession:
         options: LoadOptions,
         endpoint: Endpoint,
         cell: CellDirectory,
+        output: CellOutput,
         report: Callable[[InvocationRecord], None],
         *,
         process: str,
@@ -61,14 +71,13 @@ class LoadSession:
         self.in_flight = InFlight()
         self.phases = PhaseClock(())
         self._region = endpoint.region
-        self._cell_name = cell.path.name
-        # A run that no orchestrator named is called after its results directory.
-        self._run_id = options.run_id or cell.path.parent.parent.name
+        self._new_records = NewRecords(options, cell, process, endpoint.region)
         self._report = report
-        self._recorder = Recorder(cell.requests(process), process)
-        self._responses = ResponseRecorder(cell.responses(process)) if options.record_responses else None
+        self._recorder = Recorder(output.open(REQUESTS), process)
+        self._responses = ResponseRecorder(output.open(RESPONSES)) if options.record_responses else None
         if self._responses is not None:
-            logger.warning("Prompts and answers are written to %s: they may be confidential", self._responses.path)
+            path = cell.responses(process)
+            logger.warning("Prompts and answers are written to %s: they may be confidential", path)
         # Made now, not when a region first fails: that would hold up the loop in the worst moment.
         self._clients = {region: self._make_client(endpoint, region, pool_size) for region in self._all_regions()}
         self._regions = self._make_regions()
@@ -101,13 +110,18 @@ class LoadSession:
     def _make_pacer(self, share: int, shares: int) -> Pacer:
         options = self.options
         if options.is_open_loop:
-            return OpenLoop(partial(_schedule, options), options.max_lag_s, self.record_dropped)
+            return OpenLoop(lambda: options.schedule().arrivals(options.seed), options.max_lag_s, self.record_dropped)
         return ClosedLoop(options.think_time_s, options.seed, share, shares)
 
-    def begin(self, phases: PhaseClock, start_at: float, share: int, shares: int) -> None:
+    def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
         """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds)."""
         self.phases = phases
-        self.pacer.start(start_at, share, shares)
+        self.pacer.start(start_at, deals)
+
+    @property
+    def records_written(self) -> int:
+        """Records so far."""
+        return self._recorder.written
 
     def invoke(self, message: Message, turn: Turn | None) -> InvocationRecord:
         """Make the call of a message, and again where retries or failover say so; the record of the last attempt.
@@ -140,7 +154,7 @@ class LoadSession:
     def _attempt(
         self, invocation: Invocation, message: Message, record: InvocationRecord, course: Course
     ) -> InvocationRecord:
-        _describe(record, message)
+        describe(record, message)
         record.attempt = course.attempt
         record.region = course.region or self._region
         try:
@@ -158,21 +172,7 @@ class LoadSession:
             responses.keep(invocation, record, transcript)
 
     def _new_record(self, turn: Turn | None) -> InvocationRecord:
-        seq = self._recorder.next_seq()
-        return InvocationRecord(
-            run_id=self._run_id,
-            cell=self._cell_name,
-            process=self.process,
-            seq=seq,
-            message_id=f"{self.process}-{seq}" if turn is None else f"{self.process}-m{turn.index}",
-            phase=None if turn is None else turn.phase,
-            intended_at=None if turn is None else turn.intended_at,
-            region=self._region,
-            api=self.options.api,
-            transport=self.options.transport,
-            requested_tier=self.options.service_tier,
-            max_tokens=self.options.max_tokens,
-        )
+        return self._new_records.make(self._recorder.next_seq(), turn)
 
     def _invocation(self, message: Message) -> Invocation:
         options = self.options
@@ -234,15 +234,3 @@ class LoadSession:
         self._recorder.close()
         if self._responses is not None:
             self._responses.close()
-
-
-def _schedule(options: LoadOptions, share: int, shares: int) -> Iterator[Arrival]:
-    return deal(options.schedule().arrivals(options.seed), share, shares)
-
-
-def _describe(record: InvocationRecord, message: Message) -> None:
-    record.query_type = message.query_type
-    record.complexity = message.complexity
-    record.language = message.language
-    record.prompt_size = message.prompt_size
-    record.prompt_id = message.prompt_id

@@ -17,7 +17,7 @@ from loadgen.listeners import PARTICIPANT_ATTRIBUTE
 from loadgen.options import DEFAULT_ENDPOINT_URL, LoadOptions, OptionsError
 from loadgen.participant import Participant
 from loadgen.preparation import ENDPOINT_VARIABLE
-from loadgen.session import Sampler
+from loadgen.session import Sampler, message_of
 from scenarios.prompts import PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler, TypedSampler
 from scenarios.traffic import Message, MessageSampler, SinglePromptSampler, load_mix, load_routing
@@ -67,10 +67,7 @@ class BedrockUser(User):
 
     def next_message(self) -> Message:
         """The message of the current turn."""
-        turn, sampler = self._turn, self._participant.samplers[type(self)]
-        if turn is not None and turn.wanted is not None and isinstance(sampler, ReplaySampler):
-            return sampler.message_as(turn.index, turn.wanted)
-        return sampler.message(0 if turn is None else turn.index)
+        return message_of(self._participant.samplers[type(self)], self._turn)
 
     def ask(self, message: Message) -> InvocationRecord:
         """Send a message and read its whole answer; one Locust request event, one record."""

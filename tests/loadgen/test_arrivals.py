@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bedrock.clock import now
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Turn
+from loadgen.dealing import Deal
 from scenarios.arrivals import Arrival
 
 
@@ -14,8 +15,8 @@ def schedule(count: int) -> Iterator[Arrival]:
 
 
 def started(count: int, max_lag_s: float, dropped: list[Turn]) -> OpenLoop:
-    loop = OpenLoop(lambda share, shares: schedule(count), max_lag_s, dropped.append)
-    loop.start(now() - 1000.0, 0, 1)
+    loop = OpenLoop(lambda: schedule(count), max_lag_s, dropped.append)
+    loop.start(now() - 1000.0, [Deal(0.0, 0, 1)])
     return loop
 
 
@@ -36,8 +37,8 @@ def test_every_arrival_becomes_a_turn_with_its_intended_time_and_phase() -> None
 def test_an_arrival_that_is_too_late_is_dropped_and_never_sent() -> None:
     dropped: list[Turn] = []
     late = [Arrival(0, 0.0, "steady"), Arrival(1, 1000.0, "steady")]
-    loop = OpenLoop(lambda share, shares: iter(late), 500.0, dropped.append)
-    loop.start(now() - 1000.0, 0, 1)
+    loop = OpenLoop(lambda: iter(late), 500.0, dropped.append)
+    loop.start(now() - 1000.0, [Deal(0.0, 0, 1)])
 
     assert loop.next_turn(is_first=False).index == 1
     assert [turn.index for turn in dropped] == [0]

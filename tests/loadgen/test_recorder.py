@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bedrock.invocation import InvocationRecord
+from loadgen.line_files import LineFile
 from loadgen.recorder import Recorder
 
 
@@ -19,7 +20,7 @@ def record(recorder: Recorder) -> InvocationRecord:
 
 def test_a_record_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "cells" / "a" / "requests-local.jsonl"
-    recorder = Recorder(path, "local")
+    recorder = Recorder(LineFile(path), "local")
     recorder.write(record(recorder))
     recorder.write(record(recorder))
 
@@ -32,15 +33,16 @@ def test_a_record_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> Non
 def test_an_existing_file_is_added_to_and_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "requests-local.jsonl"
     for _ in range(2):
-        with Recorder(path, "local") as recorder:
-            recorder.write(record(recorder))
+        recorder = Recorder(LineFile(path), "local")
+        recorder.write(record(recorder))
+        recorder.close()
 
     assert len(path.read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_a_record_that_does_not_fit_on_the_disk_takes_no_other_with_it(tmp_path: Path) -> None:
     path = tmp_path / "requests-local.jsonl"
-    recorder = Recorder(path, "local")
+    recorder = Recorder(LineFile(path), "local")
     recorder.write(record(recorder))
     with _room_for(path.stat().st_size + 300), pytest.raises(OSError, match="too large"):
         recorder.write(record(recorder))

@@ -19,6 +19,7 @@ from bedrock.transcript import Transcript
 from emulator.fixture_files import read_fixtures
 from emulator.fixtures import Fixture
 from emulator.model_request import ModelRequest
+from loadgen.line_files import LineFile
 from loadgen.response_recording import ResponseRecorder
 from tests.support.locust_process import LocustProcess
 from tests.support.sdk import FAST
@@ -26,6 +27,14 @@ from tests.support.sdk import FAST
 NOVA = "amazon.nova-pro-v1:0"
 
 texts = st.text(min_size=1, max_size=60).filter(lambda text: text.strip() != "")
+
+
+class FileRecorder(ResponseRecorder):
+    """Writes where a session on the results directory's own machine does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(LineFile(path, is_private=True))
+        self.path = path
 
 
 def asked(prompt: str = "Hello", model_id: str = f"us.{NOVA}", system: str | None = None) -> Invocation:
@@ -50,11 +59,11 @@ def lines_of(*paths: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def recorder(tmp_path: Path) -> ResponseRecorder:
-    return ResponseRecorder(tmp_path / "cells" / "a" / "responses-local.jsonl")
+def recorder(tmp_path: Path) -> FileRecorder:
+    return FileRecorder(tmp_path / "cells" / "a" / "responses-local.jsonl")
 
 
-def test_an_answer_is_in_the_file_as_soon_as_it_is_kept(recorder: ResponseRecorder) -> None:
+def test_an_answer_is_in_the_file_as_soon_as_it_is_kept(recorder: FileRecorder) -> None:
     recorder.keep(asked("漫画は？", system="Be brief."), record(), answer("はい。", "hmm"))
 
     assert "漫画は？" in recorder.path.read_text(encoding="utf-8"), "people can read it"
@@ -81,7 +90,7 @@ records = st.builds(record, stop_reason=stop_reasons, tokens=st.none() | st.inte
 def test_the_emulator_reads_every_line_and_finds_the_answer_again(
     tmp_path_factory: pytest.TempPathFactory, invocation: Invocation, call: InvocationRecord, text: str, reasoning: str
 ) -> None:
-    recorder = ResponseRecorder(tmp_path_factory.mktemp("r") / "responses.jsonl")
+    recorder = FileRecorder(tmp_path_factory.mktemp("r") / "responses.jsonl")
     recorder.keep(invocation, call, answer(text, reasoning))
     recorder.close()
     fixtures = read_fixtures([recorder.path], default_catalog())
@@ -96,14 +105,14 @@ def test_the_emulator_reads_every_line_and_finds_the_answer_again(
 
 
 @pytest.mark.parametrize("lone", ["\ud83d", "a\udc00b"])
-def test_half_a_surrogate_pair_in_a_prompt_does_not_spoil_the_file(recorder: ResponseRecorder, lone: str) -> None:
+def test_half_a_surrogate_pair_in_a_prompt_does_not_spoil_the_file(recorder: FileRecorder, lone: str) -> None:
     recorder.keep(asked(lone), record(), answer())
     fixtures = read_fixtures([recorder.path], default_catalog())
 
     assert isinstance(fixtures.find(NOVA, ModelRequest(prompt=lone, input_tokens=1, max_tokens=9)), Fixture)
 
 
-def test_the_first_answer_to_a_prompt_is_kept_and_no_second_one_is_collected(recorder: ResponseRecorder) -> None:
+def test_the_first_answer_to_a_prompt_is_kept_and_no_second_one_is_collected(recorder: FileRecorder) -> None:
     first, other = asked(), asked("Bye")
     assert recorder.transcript_for(first) is not None
     recorder.keep(first, record(), answer("one"))
@@ -126,7 +135,7 @@ def test_the_first_answer_to_a_prompt_is_kept_and_no_second_one_is_collected(rec
     + [(record(), answer("")), (record(), answer(" \n", "only thought"))],
     ids=lambda case: f"{case[0].outcome}/{case[0].stop_reason}/{case[1].text!r}",
 )
-def test_only_whole_answers_that_can_be_repeated_are_kept(recorder: ResponseRecorder, kept_not: Any) -> None:
+def test_only_whole_answers_that_can_be_repeated_are_kept(recorder: FileRecorder, kept_not: Any) -> None:
     recorder.keep(asked(), *kept_not)
     assert lines_of(recorder.path) == []
 
@@ -141,7 +150,7 @@ def test_nobody_else_may_read_the_file_whatever_its_permissions_were(tmp_path: P
     mask = os.umask(0)
     try:
         for path in (new, old):
-            ResponseRecorder(path).close()
+            FileRecorder(path).close()
     finally:
         os.umask(mask)
 
