@@ -49,6 +49,9 @@ NO_PREFIX = "none"
 #: `budget.max_cost_usd` of someone who decided against a limit.
 NO_LIMIT = "none"
 
+#: Measured time of a cell where nothing says how long.
+DEFAULT_DURATION_S = 60.0
+
 #: Most stages of a load.
 MAX_STAGES = 100
 
@@ -306,6 +309,14 @@ class Load(Shape):
     drain_timeout_s: WaitS = Field(
         30.0, alias="drain_timeout", description="How long calls in flight may finish at the end of a cell."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_duration(cls, values: Any) -> Any:
+        """A minute, unless a trace or stages say how long."""
+        if not isinstance(values, dict) or {"duration", "trace", "stages", "step_duration"} & values.keys():
+            return values
+        return values | {"duration": format_seconds(DEFAULT_DURATION_S)}
 
 
 def with_stages(load: Any) -> Any:
