@@ -85,6 +85,13 @@ class PlainRun:
             "transport": options.transport,
             "api": options.api,
             "routing": sent.routing,
+            "request": {
+                "system_prompt": None if options.system is None else options.system.summary(),
+                "cache_system": options.cache_system,
+                "latency": options.latency,
+                "stop_sequences": list(options.stop_sequences),
+                "metadata": dict(options.request_metadata),
+            },
             "load_model": "open" if options.is_open_loop else "closed",
             "seed": options.seed,
             "processes": 1,

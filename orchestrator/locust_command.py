@@ -1,5 +1,6 @@
 """The command line and the environment of one cell's Locust run."""
 
+import json
 import math
 import os
 import sys
@@ -13,12 +14,14 @@ from scenarios.model import (
     MANGAASSIST,
     NO_PREFIX,
     Failover,
+    Request,
     Retry,
     format_range_s,
     format_rps,
     format_seconds,
     format_window,
 )
+from scenarios.request_values import NO_LATENCY
 from scenarios.run_directory import RunDirectory
 
 PROJECT = Path(__file__).parent.parent
@@ -34,7 +37,7 @@ _AWS_ENVIRONMENT = (
 )  # fmt: skip
 
 #: Options without a value. The command line cannot turn them off, so no variable may turn them on.
-_SWITCHES = ("include_failures", "record_responses")
+_SWITCHES = ("include_failures", "record_responses", "cache_system")
 
 #: Longest silence of a connection; scenarios have no setting for it.
 CALL_TIMEOUT = "5m"
@@ -56,9 +59,15 @@ class RunIdentity:
     record_responses: bool
     retry: Retry
     failover: Failover
+    request: Request
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
+
+    @property
+    def cache_system(self) -> bool:
+        """Whether there is a cache point behind the system prompt."""
+        return self.request.cache_system
 
 
 def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
@@ -78,7 +87,12 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
         if identity.master_port is not None:
             port = str(identity.master_port)
             command += ["--master-bind-port", port, "--master-port", port]
-    options = _call_options(cell, identity) | _load_options(cell) | _run_options(cell, identity)
+    options = (
+        _call_options(cell, identity)
+        | _request_options(identity.request)
+        | _load_options(cell)
+        | _run_options(cell, identity)
+    )
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
 
@@ -103,6 +117,16 @@ def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
         "--failover-regions": ",".join(identity.failover.regions),
         "--failover-cool-down": format_seconds(identity.failover.cool_down_s),
         "--failover-max-cool-down": format_seconds(identity.failover.max_cool_down_s),
+    }
+
+
+def _request_options(request: Request) -> dict[str, str | None]:
+    """The system prompt goes by its file: everybody on this machine can read a command line."""
+    return {
+        "--system-prompt-file": request.system_file or "",
+        "--latency": request.latency or NO_LATENCY,
+        "--stop-sequences": json.dumps(request.stop_sequences),
+        "--request-metadata": json.dumps(request.metadata),
     }
 
 

@@ -96,6 +96,7 @@ def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -
         "sdk_retries": "off",
         "retry": to_document(scenario.retry),
         "failover": to_document(scenario.failover),
+        "request": to_document(scenario.request),
         "sources": [asdict(row) for row in settings.listing()],
         "started_at": start.started_at,
         "ended_at": None,

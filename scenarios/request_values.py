@@ -15,6 +15,8 @@ from bedrock.tokens import estimate_tokens
 
 #: Values of Bedrock's performanceConfig.latency.
 LATENCIES = ("standard", "optimized")
+#: What options of Locust say where nothing is asked for.
+NO_LATENCY = "none"
 
 MAX_STOP_SEQUENCES = 2500
 MAX_METADATA_ENTRIES = 16

@@ -10,7 +10,7 @@ from bedrock.catalog import default_catalog
 from bedrock.endpoint import Endpoint
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from scenarios.cells import Cell, expand
-from scenarios.model import Failover, Retry, Scenario
+from scenarios.model import Failover, Request, Retry, Scenario
 from scenarios.run_directory import RunDirectory
 
 ROUTINGS = {"nova": ("amazon.nova-2-lite-v1:0", "amazon.nova-pro-v1:0")}
@@ -35,6 +35,7 @@ def identity(folder: Path, **values) -> RunIdentity:
             "record_responses": False,
             "retry": Retry.model_validate({}),
             "failover": Failover.model_validate({}),
+            "request": Request.model_validate({}),
         }
         | values
     )
