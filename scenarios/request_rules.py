@@ -41,9 +41,7 @@ def doubts(request: Request, model: Model, system_tokens: int, api: str) -> Iter
     """What a model may refuse or will not do, each as the rest of a sentence that begins with its name."""
     least = model.cache_min_tokens
     if request.cache_system and least is not None and system_tokens < least:
-        yield (
-            f"caches prefixes from {least:,} tokens on: of a system prompt of about {system_tokens:,} nothing is cached"
-        )
+        yield f"caches prompts from {least:,} tokens on: a system prompt of about {system_tokens:,} is not cached"
     if request.system_file and model.family == "titan" and api.startswith("converse"):
         yield "may refuse a system prompt through Converse (InvokeModel has it before the prompt)"
     if model.family == "anthropic" and any(not sequence.strip() for sequence in request.stop_sequences):
