@@ -52,7 +52,7 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     write_text(
         directory.effective_yaml, settings.effective_yaml([preparation.system_note] if preparation.system_note else [])
     )
-    document = RunDocument(directory, settings, preparation.cells, start)
+    document = RunDocument(directory, settings, preparation.cells, start, preparation.system)
     suite = _Suite(preparation, directory, document, start.run_id, progress, signals)
     try:
         stopped_by = suite.send_load()

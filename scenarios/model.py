@@ -304,7 +304,7 @@ class Request(Section):
     """What every request carries beside its prompt (docs/requests.md)."""
 
     system_file: Annotated[str, StringConstraints(min_length=1)] | None = Field(
-        None, description="Text file with the system prompt of every request. Only its name is ever written."
+        None, description="Text file with the system prompt of every request; results name the file, not the text."
     )
     cache_system: Annotated[bool, Strict()] = Field(
         False, description="Cache point behind the system prompt. Models that cannot cache are skipped."

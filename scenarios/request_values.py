@@ -23,7 +23,7 @@ MAX_METADATA_ENTRIES = 16
 #: The longest body of InvokeModel, of which a system prompt can be a part at most.
 MAX_SYSTEM_BYTES = 25_000_000
 
-_METADATA_TEXT = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
+_METADATA_TEXT = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}", re.ASCII)
 _METADATA_CHARACTERS = "256 characters of ASCII letters, digits, spaces and : _ @ $ # = / + , . -"
 
 
@@ -51,6 +51,24 @@ class SystemPrompt:
     def summary(self) -> dict[str, Any]:
         """What results and plans say of it."""
         return {"file": str(self.file), "tokens": self.tokens, "sha256": self.sha256}
+
+
+def request_entry(
+    system: SystemPrompt | None,
+    *,
+    cache_system: bool,
+    latency: str | None,
+    stop_sequences: Sequence[str],
+    metadata: Mapping[str, str],
+) -> dict[str, Any]:
+    """What requests carry beside their prompts, as `run.json` has it."""
+    return {
+        "system_prompt": None if system is None else system.summary(),
+        "cache_system": cache_system,
+        "latency": latency,
+        "stop_sequences": list(stop_sequences),
+        "metadata": dict(metadata),
+    }
 
 
 def read_system_prompt(file: Path | str) -> SystemPrompt:
