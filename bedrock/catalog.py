@@ -115,6 +115,10 @@ class Model:
         """Whether Bedrock serves this model in `tier`."""
         return tier in self.tiers
 
+    def optimized_regions_of(self, prefix: str | None) -> tuple[str, ...]:
+        """Regions that serve it latency-optimised through the inference profile of a geography; none without one."""
+        return tuple(region for region in self.optimized_regions if prefix and region.startswith(f"{prefix}-"))
+
 
 @dataclass(frozen=True, slots=True)
 class ModelId:

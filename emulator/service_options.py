@@ -36,8 +36,7 @@ def check_latency(latency: str | None, model: Model, model_id: str, region: str 
             f"Member must satisfy enum value set: [{', '.join(_LATENCIES)}]",
         )
     if latency == OPTIMIZED_LATENCY:
-        geography = split_model_id(model_id).prefix
-        regions = [known for known in model.optimized_regions if known.startswith(f"{geography}-")]
+        regions = model.optimized_regions_of(split_model_id(model_id).prefix)
         if not regions or (region is not None and region not in regions):
             raise errors.no_optimized_latency(model.id, region)
     return latency

@@ -7,7 +7,7 @@ Every option has a typed default that is not None: the web form keeps the type o
 import difflib
 import math
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +20,17 @@ from scenarios.arrivals import BURSTINESS_RANGE, PROCESSES
 from scenarios.loading import ScenarioError
 from scenarios.patterns import DEFAULT_STEPS, MAX_STEPS, PATTERNS, REPLAY, PatternError, step_levels
 from scenarios.problems import ProblemsError
+from scenarios.request_values import (
+    LATENCIES,
+    NO_LATENCY,
+    RequestValueError,
+    SystemPrompt,
+    check_metadata,
+    check_stop_sequences,
+    parse_metadata,
+    parse_stop_sequences,
+    read_system_prompt,
+)
 from scenarios.schedule import Schedule, Stage, make_schedule
 from scenarios.stages import read_stages
 from scenarios.trace import Trace
@@ -69,6 +80,14 @@ OPTIONS = (
     Option("--prompt-size", "PROMPT_SIZE", "medium", "prompt size; mixed takes the mix's own sizes", PROMPT_SIZES),
     Option("--prompts-file", "PROMPTS_FILE", DEFAULT_PROMPTS_FILE, "prompt library"),
     Option("--max-tokens", "MAX_TOKENS", 4096, "most output tokens of an answer; reserved against the quota"),
+    # Not in the form: a page must not choose which file of this machine is sent somewhere (see loadgen/web_form.py).
+    Option("--system-prompt-file", "SYSTEM_PROMPT_FILE", "", "system prompt of every request", in_web_ui=False),
+    Option("--cache-system", "CACHE_SYSTEM", False, "cache point behind the system prompt"),
+    Option(
+        "--latency", "LATENCY", NO_LATENCY, "none to ask for nothing; standard, optimized", (NO_LATENCY, *LATENCIES)
+    ),
+    Option("--stop-sequences", "STOP_SEQUENCES", "", "texts that end an answer: with commas, or a JSON list"),
+    Option("--request-metadata", "REQUEST_METADATA", "", "for the account's logs: key=value,..., or a JSON object"),
     Option("--api", "API", "converse_stream", "converse_stream, converse, invoke_model_stream or invoke_model", APIS),
     Option("--transport", "TRANSPORT", "wire", "how calls are made: wire or boto3", TRANSPORTS),
     Option("--target", "TARGET", "emulator", "emulator (any endpoint URL) or aws (costs money)", TARGETS),
@@ -145,6 +164,11 @@ class LoadOptions:
     prompt_size: str
     prompts_file: Path
     max_tokens: int
+    system: SystemPrompt | None
+    cache_system: bool
+    latency: str | None
+    stop_sequences: tuple[str, ...]
+    request_metadata: Mapping[str, str]
     api: str
     transport: str
     target: str
@@ -195,6 +219,13 @@ def read_options(namespace: Namespace) -> LoadOptions:
         prompt_size=reader.choice("prompt_size", PROMPT_SIZES),
         prompts_file=Path(reader.text("prompts_file")),
         max_tokens=reader.parsed("max_tokens", _positive_int, 1),
+        system=reader.parsed("system_prompt_file", _read_system_prompt, None),
+        cache_system=bool(namespace.cache_system),
+        latency=reader.latency("latency"),
+        stop_sequences=reader.parsed(
+            "stop_sequences", lambda text: check_stop_sequences(parse_stop_sequences(text)), ()
+        ),
+        request_metadata=reader.parsed("request_metadata", lambda text: check_metadata(parse_metadata(text)), {}),
         api=reader.choice("api", APIS),
         transport=reader.choice("transport", TRANSPORTS),
         target=reader.choice("target", TARGETS),
@@ -224,6 +255,8 @@ def read_options(namespace: Namespace) -> LoadOptions:
         reader.attempt("pattern", options.schedule)
     if options.failover_cool_down_s > options.failover_max_cool_down_s:
         reader.problems.append("--failover-cool-down: must not be longer than --failover-max-cool-down")
+    if options.cache_system and not reader.text("system_prompt_file"):
+        reader.problems.append("--cache-system: needs a system prompt: give --system-prompt-file too")
     if reader.problems:
         raise OptionsError(reader.problems)
     return options
@@ -280,6 +313,10 @@ class _Reader:
             self._add(name, f"{value!r} is not one of {', '.join(choices)}{_hint(value, choices)}")
         return value
 
+    def latency(self, name: str) -> str | None:
+        value = self.choice(name, (NO_LATENCY, *LATENCIES))
+        return None if value == NO_LATENCY else value
+
     def prefix(self, name: str) -> str | None:
         value = self.text(name)
         return None if value in ("", NO_PREFIX) else self.choice(name, (*PROFILE_PREFIXES, NO_PREFIX))
@@ -299,7 +336,7 @@ class _Reader:
             return action()
         except ScenarioError as error:
             self.problems += map(str, error.problems)
-        except (UnitError, PatternError, ProblemsError) as error:
+        except (UnitError, PatternError, ProblemsError, RequestValueError) as error:
             self._add(name, str(error))
         except ValueError:
             self._add(name, f"{self.text(name)!r} is not a number")
@@ -312,6 +349,10 @@ class _Reader:
 def _hint(value: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(value, list(choices), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _read_system_prompt(file: str) -> SystemPrompt | None:
+    return read_system_prompt(Path(file).expanduser()) if file else None
 
 
 def _positive_int(text: str) -> int:

@@ -18,6 +18,7 @@ from bedrock.outcome import mask_accounts
 from loadgen.options import OPTIONS, LoadOptions
 from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.provenance import git_commit, shell_command, versions
+from scenarios.request_values import request_entry
 from scenarios.run_directory import RUN_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, create_unused
 from scenarios.schedule import Outline, outline
 
@@ -87,6 +88,13 @@ class PlainRun:
             "transport": options.transport,
             "api": options.api,
             "routing": sent.routing,
+            "request": request_entry(
+                options.system,
+                cache_system=options.cache_system,
+                latency=options.latency,
+                stop_sequences=options.stop_sequences,
+                metadata=options.request_metadata,
+            ),
             "load_model": "open" if options.is_open_loop else "closed",
             "seed": options.seed,
             "processes": 1,

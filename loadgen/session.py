@@ -185,6 +185,11 @@ class LoadSession:
             max_tokens=message.max_tokens or options.max_tokens,
             # A model with no tiers to choose from is asked as its users ask it: without naming one.
             service_tier=None if only_default else options.service_tier,
+            system=None if options.system is None else options.system.text,
+            latency=options.latency,
+            stop_sequences=options.stop_sequences,
+            cache_system=options.cache_system,
+            request_metadata=options.request_metadata or None,
         )
 
     def _finish(self, record: InvocationRecord) -> None:

@@ -44,6 +44,8 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
             return None
         if request.form.get("target") == AWS and environment.parsed_options.target != AWS:
             return _problems(environment, ["target: start Locust with --target aws to allow calls that cost money"])
+        if _other(request.form, environment.parsed_options, "system_prompt_file"):
+            return _problems(environment, ["system_prompt_file: start Locust with --system-prompt-file to send it"])
         try:
             host = request.form.get("host") or environment.host
             preparation = prepare(with_form(environment.parsed_options, request.form), host, environment.user_classes)
@@ -53,6 +55,10 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
         return None
 
     return check
+
+
+def _other(form: Mapping[str, str], parsed_options: Namespace, name: str) -> bool:
+    return name in form and form[name] != str(getattr(parsed_options, name))
 
 
 def _problems(environment: Any, problems: Sequence[str]) -> Response:

@@ -104,4 +104,4 @@ def skipped(plan: Plan) -> Iterator[Finding]:
     for reason in dict.fromkeys(cell.reason for cell in plan.skipped if cell.reason):
         cells = sum(cell.reason == reason for cell in plan.skipped)
         these = "1 cell of the plan is" if cells == 1 else f"{cells} cells of the plan are"
-        yield warn("tier", f"{reason}; {these} skipped, and not asked for here", "Leave that tier out for that model.")
+        yield warn("tier", f"{reason}; {these} skipped, and not asked for here", "Leave that out for that model.")

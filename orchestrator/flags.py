@@ -8,6 +8,7 @@ from typing import Any
 
 from scenarios.loading import KeyPath
 from scenarios.model import NO_LIMIT, did_you_mean
+from scenarios.request_values import parse_metadata, parse_stop_sequences
 
 FAIL_ON = ("sla", "never")
 FAIL_ON_LATER = ("regression", "both")
@@ -238,6 +239,23 @@ SCENARIO_FLAGS = (
         ((*_INCLUDE, "*", "max_tokens"),),
     ),
     Flag("--prompts-file", _text, "prompt library instead of prompts.json", "FILE", ("prompts_file",)),
+    Flag("--system-prompt-file", _text, "system prompt of every request", "FILE", ("request", "system_file")),
+    Flag("--cache-system", _switch, "cache point behind the system prompt", path=("request", "cache_system")),
+    Flag("--latency", _text, "standard or optimized, asked for in every request", "NAME", ("request", "latency")),
+    Flag(
+        "--stop-sequences",
+        parse_stop_sequences,
+        "texts that end an answer: with commas, or a JSON list",
+        "TEXT,...",
+        ("request", "stop_sequences"),
+    ),
+    Flag(
+        "--request-metadata",
+        parse_metadata,
+        "for the account's invocation logs: with commas, or a JSON object",
+        "KEY=VALUE,...",
+        ("request", "metadata"),
+    ),
     Flag("--processes", _whole, "Locust processes per cell", "N", ("processes",)),
     Flag("--seed", _whole, "seed of arrivals, messages and the emulator", "N", ("seed",)),
     Flag("--max-cost-usd", _cost, "stop at this cost; none for no limit", "USD", ("budget", "max_cost_usd")),

@@ -1,5 +1,6 @@
 """The command line and the environment of one cell's Locust run."""
 
+import json
 import math
 import os
 import sys
@@ -13,6 +14,7 @@ from scenarios.model import (
     MANGAASSIST,
     NO_PREFIX,
     Failover,
+    Request,
     Retry,
     format_range_s,
     format_rps,
@@ -20,6 +22,7 @@ from scenarios.model import (
     format_window,
 )
 from scenarios.patterns import DEFAULT_STEPS
+from scenarios.request_values import NO_LATENCY
 from scenarios.run_directory import RunDirectory
 from scenarios.schedule import Stage
 
@@ -36,7 +39,7 @@ _AWS_ENVIRONMENT = (
 )  # fmt: skip
 
 #: Options without a value. The command line cannot turn them off, so no variable may turn them on.
-_SWITCHES = ("include_failures", "record_responses")
+_SWITCHES = ("include_failures", "record_responses", "cache_system")
 
 #: Longest silence of a connection; scenarios have no setting for it.
 CALL_TIMEOUT = "5m"
@@ -58,9 +61,15 @@ class RunIdentity:
     record_responses: bool
     retry: Retry
     failover: Failover
+    request: Request
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
+
+    @property
+    def cache_system(self) -> bool:
+        """Whether there is a cache point behind the system prompt."""
+        return self.request.cache_system
 
 
 def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
@@ -80,7 +89,7 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
         if identity.master_port is not None:
             port = str(identity.master_port)
             command += ["--master-bind-port", port, "--master-port", port]
-    options = _call_options(cell, identity) | _stage_options(cell, identity)
+    options = _call_options(cell, identity) | _request_options(identity.request) | _stage_options(cell, identity)
     options |= _load_options(cell) | _run_options(cell, identity)
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
@@ -130,6 +139,16 @@ def _stage_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
         "--test-duration": "" if stage.duration_s is None else format_seconds(stage.duration_s),
         "--steps": str(DEFAULT_STEPS),
         "--stages-file": stages_file,
+    }
+
+
+def _request_options(request: Request) -> dict[str, str | None]:
+    """The system prompt goes by its file: everybody on this machine can read a command line."""
+    return {
+        "--system-prompt-file": request.system_file or "",
+        "--latency": request.latency or NO_LATENCY,
+        "--stop-sequences": json.dumps(request.stop_sequences),
+        "--request-metadata": json.dumps(request.metadata),
     }
 
 

@@ -15,13 +15,14 @@ from bedrock.outcome import mask_accounts
 from emulator.config import ConfigError, parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.settings import Settings, cost_limit_usd
-from scenarios.cells import Cell, expand
+from scenarios.cells import Cell, expand, request_doubts
 from scenarios.loading import Problem, ScenarioError
 from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario
-from scenarios.plan import Plan, make_plan
+from scenarios.plan import Plan, SystemPart, make_plan
 from scenarios.problems import ProblemsError
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
+from scenarios.request_values import RequestValueError, SystemPrompt, read_system_prompt
 from scenarios.stages import traces
 from scenarios.trace import read_trace
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
@@ -44,6 +45,18 @@ class Preparation:
     cells: tuple[Cell, ...]
     plan: Plan
     prompts_file: Path
+    system: SystemPrompt | None = None
+    #: Sentences about what may be refused, or will not happen, although it is asked for.
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def system_note(self) -> str | None:
+        """What may be said of the system prompt: never its text, which may be confidential."""
+        if self.system is None:
+            return None
+        cached = ", with a cache point" if self.settings.scenario.request.cache_system else ""
+        what = f"{self.system.file}, about {self.system.tokens:,} tokens{cached}"
+        return f"System prompt: {what}; SHA-256 {self.system.sha256}"
 
     def slots(self, cell: Cell) -> int:
         """Locust users of a cell: users of the closed loop, slots of the open loop."""
@@ -57,6 +70,7 @@ def prepare(settings: Settings) -> Preparation:
     problems: list[Problem] = [*_emulator_problems(settings)]
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
     library = _attempt(problems, settings.source("prompts_file"), partial(load_prompts, prompts_file))
+    system = _attempt(problems, settings.source("request.system_file"), partial(_system_prompt, scenario))
     names = {name for name in (scenario.routing, *(extra.routing for extra in scenario.matrix.include)) if name}
     routings = {name: _attempt(problems, settings.source("routing"), partial(load_routing, name)) for name in names}
     known = {name: routing for name, routing in routings.items() if routing is not None}
@@ -65,9 +79,17 @@ def prepare(settings: Settings) -> Preparation:
     if problems or library is None:
         raise ScenarioError(*problems)
     catalog = default_catalog()
-    cells = expand(scenario, catalog, {name: (routing.simple, routing.complex) for name, routing in known.items()})
+    routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
+    cells = expand(scenario, catalog, routes, scenario.failover.regions or (settings.options.region,))
     samples = _samples(settings, cells, library, known)
-    return Preparation(settings, cells, make_plan(cells, samples, catalog), prompts_file)
+    part = SystemPart(0 if system is None else system.tokens, scenario.request.cache_system)
+    doubts = request_doubts(cells, scenario.request, part.tokens, catalog, routes)
+    return Preparation(settings, cells, make_plan(cells, samples, catalog, part), prompts_file, system, doubts)
+
+
+def _system_prompt(scenario: Scenario) -> SystemPrompt | None:
+    file = scenario.request.system_file
+    return None if file is None else read_system_prompt(file)
 
 
 def check_surroundings(settings: Settings) -> None:
@@ -116,7 +138,7 @@ def _emulator_problems(settings: Settings) -> Iterator[Problem]:
 def _attempt(problems: list[Problem], source: str, read: Callable[[], T]) -> T | None:
     try:
         return read()
-    except ProblemsError as error:
+    except (ProblemsError, RequestValueError) as error:
         problems.append(Problem("configuration" if source == "default" else source, str(error)))
         return None
 

@@ -9,10 +9,11 @@ from orchestrator.identity import command_line
 from orchestrator.limits import StopReason
 from orchestrator.settings import Settings
 from scenarios.cells import Cell
-from scenarios.model import to_document
+from scenarios.model import Scenario, to_document
 from scenarios.objectives import parse_objective
 from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.provenance import git_commit, versions
+from scenarios.request_values import SystemPrompt, request_entry
 from scenarios.run_directory import RUN_SCHEMA_VERSION, RunDirectory
 
 
@@ -28,9 +29,16 @@ class RunStart:
 class RunDocument:
     """The content of `run.json`; every change is written at once and atomically."""
 
-    def __init__(self, directory: RunDirectory, settings: Settings, cells: Sequence[Cell], start: RunStart) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        settings: Settings,
+        cells: Sequence[Cell],
+        start: RunStart,
+        system: SystemPrompt | None = None,
+    ) -> None:
         self._directory = directory
-        self._content = _first_content(settings, cells, start)
+        self._content = _first_content(settings, cells, start) | {"request": _request(settings.scenario, system)}
         self.write()
 
     def write(self) -> None:
@@ -65,6 +73,17 @@ class RunDocument:
         """Everything is written: the run is finished."""
         self._content["exit_code"] = int(exit_code)
         self.write()
+
+
+def _request(scenario: Scenario, system: SystemPrompt | None) -> dict[str, Any]:
+    request = scenario.request
+    return request_entry(
+        system,
+        cache_system=request.cache_system,
+        latency=request.latency,
+        stop_sequences=request.stop_sequences,
+        metadata=request.metadata,
+    )
 
 
 def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -> dict[str, Any]:

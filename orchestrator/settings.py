@@ -5,6 +5,7 @@ value is checked by the same rules wherever it was given, and a message names th
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,19 +102,23 @@ class Settings:
     def _option(self, flag: Flag) -> Any:
         return getattr(self.options, flag.name)
 
-    def effective_yaml(self) -> str:
-        """The merged configuration: a scenario file by itself, with the source of each value as a comment."""
+    def effective_yaml(self, notes: Sequence[str] = ()) -> str:
+        """The merged configuration: a scenario file by itself, with the source of each value as a comment.
+
+        `notes` are more comments, a line each.
+        """
         rows = self.listing()
         width = max(len(row.name) for row in rows)
         sources = "".join(f"#   {row.name:<{width}}  {row.source}\n" for row in rows if row.source != "default")
         options = "".join(
             f"#   {flag.name:<{width}}  {_shown(self._option(flag))}\n" for flag in RUN_ONLY if flag.in_listing
         )
+        remarks = "".join(f"# {' '.join(note.split())}\n" for note in notes)
         body = yaml.safe_dump(to_document(self.scenario), sort_keys=False, allow_unicode=True, width=110)
         return mask_accounts(
             "# The configuration of this run with everything merged; it can be run again as a scenario.\n"
             f"# Options of the command:\n{options}"
-            f"# Where values came from (all others are defaults):\n{sources or '#   all are defaults'}\n{body}"
+            f"# Where values came from (all others are defaults):\n{sources or '#   all are defaults'}\n{remarks}{body}"
         )
 
 
@@ -263,9 +268,9 @@ def _remove(values: Any, path: KeyPath) -> None:
 
 
 def _leaves(values: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, Any]]:
-    """Values by their path; lists are values, and so is the emulator's own configuration."""
+    """Values by their path; lists are values, and so are mappings whose keys are the user's own."""
     for key, value in values.items():
-        if isinstance(value, dict) and key != "emulator":
+        if isinstance(value, dict) and key not in ("emulator", "metadata"):
             yield from _leaves(value, (*path, key))
         else:
             yield format_path((*path, key)), value
@@ -284,6 +289,10 @@ def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged
         update["prompts_file"] = str((base / scenario.prompts_file).resolve())
     base = Path.cwd() if merged.is_overridden(("load", "trace")) else folder
     update["load"] = with_absolute_traces(scenario.load, base)
+    if scenario.request.system_file is not None:
+        base = Path.cwd() if merged.is_overridden(("request", "system_file")) else folder
+        file = str((base / Path(scenario.request.system_file).expanduser()).resolve())
+        update["request"] = scenario.request.model_copy(update={"system_file": file})
     responses = (scenario.emulator or {}).get("responses")
     if isinstance(responses, list):  # the emulator's own check says what else is wrong with it
         files = [str((folder / file).resolve()) if isinstance(file, str) and file else file for file in responses]
@@ -309,8 +318,9 @@ def _shown(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_shown(item) for item in value) or "—"
     if isinstance(value, Mapping):
-        return ", ".join(f"{_shown(key)} {_shown(item)}" for key, item in value.items())
-    return mask_accounts(str(value))
+        return ", ".join(f"{_shown(key)} {_shown(item)}" for key, item in value.items()) or "—"
+    text = mask_accounts(str(value))
+    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)
 
 
 def cost_limit_usd(scenario: Scenario) -> float | None:

@@ -49,8 +49,10 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     settings = preparation.settings
     options = settings.options
     directory = open_directory(options.results_dir, settings.scenario.name, start.started_at, force=options.force)
-    write_text(directory.effective_yaml, settings.effective_yaml())
-    document = RunDocument(directory, settings, preparation.cells, start)
+    write_text(
+        directory.effective_yaml, settings.effective_yaml([preparation.system_note] if preparation.system_note else [])
+    )
+    document = RunDocument(directory, settings, preparation.cells, start, preparation.system)
     suite = _Suite(preparation, directory, document, start.run_id, progress, signals)
     try:
         stopped_by = suite.send_load()
@@ -141,6 +143,7 @@ class _Suite:
             record_responses=settings.options.record_responses,
             retry=settings.scenario.retry,
             failover=settings.scenario.failover,
+            request=settings.scenario.request,
             master_port=_free_port() if settings.scenario.processes > 1 else None,
         )
 

@@ -59,6 +59,8 @@ def plan_text(preparation: Preparation) -> list[Any]:
     settings, plan = preparation.settings, preparation.plan
     lines: list[Any] = [_headline(settings), _cells_table(plan)]
     lines += [f"Skipped: {cell.cell}: {cell.reason}" for cell in plan.skipped]
+    lines += [f"Note: {doubt}" for doubt in preparation.doubts]
+    lines += [preparation.system_note] if preparation.system_note else []
     lines += [_quota_sentence(plan, index) for index in range(len(plan.quotas))]
     lines.append(
         f"In all about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
@@ -243,6 +245,8 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
         "settings": [
             {"name": row.name, "value": row.value, "from": row.source} for row in preparation.settings.listing()
         ],
+        "system_prompt": None if preparation.system is None else preparation.system.summary(),
+        "notes": list(preparation.doubts),
         "cells": [_planned_cell(planned) for planned in plan.cells],
         "skipped": [{"cell": cell.cell, "reason": cell.reason} for cell in plan.skipped],
         "total": {

@@ -2,15 +2,25 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bedrock.catalog import Catalog, is_arn, profile_id, short_name, split_model_id
+from bedrock.catalog import Catalog, Model, is_arn, profile_id, short_name, split_model_id
 from bedrock.outcome import mask_accounts
-from scenarios.model import DEFAULT_DURATION_S, MANGAASSIST, NO_PREFIX, SINGLE_PROMPT, ExtraCell, Scenario, Shape
+from scenarios.model import (
+    DEFAULT_DURATION_S,
+    MANGAASSIST,
+    NO_PREFIX,
+    SINGLE_PROMPT,
+    ExtraCell,
+    Request,
+    Scenario,
+    Shape,
+)
 from scenarios.patterns import REPLAY
+from scenarios.request_rules import doubts, refusals
 from scenarios.schedule import STAGES, Schedule, Stage, make_schedule, outline
 from scenarios.stages import stage_of, stages_of
 from scenarios.trace import Trace
@@ -90,14 +100,34 @@ class Cell:
         return profile_id(base_id, self.region_prefix)
 
 
-def expand(scenario: Scenario, catalog: Catalog, routings: RoutingModels) -> tuple[Cell, ...]:
+def expand(
+    scenario: Scenario, catalog: Catalog, routings: RoutingModels, regions: Sequence[str] = ()
+) -> tuple[Cell, ...]:
     """All cells of a scenario in the order they run: the cross product, then `matrix.include`.
 
-    A cell that Bedrock would refuse is there too, with status `skipped` and the reason.
+    A cell that Bedrock would refuse is there too, with status `skipped` and the reason. `regions` are those that are
+    called; without any, nothing is said of what only some regions have.
     """
     cells = [*_cross_product(scenario), *(_extra_cell(scenario, extra) for extra in scenario.matrix.include)]
     named = _with_names([_with_own_prefix(cell) for cell in cells])
-    return tuple(_skip_if_refused(cell, catalog, routings) for cell in named)
+    return tuple(
+        _skip_if_refused(cell, [catalog.resolve(model_id) for model_id in cell.models(routings)], scenario, regions)
+        for cell in named
+    )
+
+
+def request_doubts(
+    cells: Iterable[Cell], request: Request, system_tokens: int, catalog: Catalog, routings: RoutingModels
+) -> tuple[str, ...]:
+    """Sentences about what models of the cells that run may refuse, or will not do, of a request; each once."""
+    found = (
+        f"{model.name} {doubt}."
+        for cell in cells
+        if cell.status != "skipped"
+        for model in map(catalog.resolve, cell.models(routings))
+        for doubt in doubts(request, model, system_tokens, cell.api)
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def _cross_product(scenario: Scenario) -> Iterator[Cell]:
@@ -248,14 +278,26 @@ def _numbered(name: str) -> Iterator[str]:
     yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
-def _skip_if_refused(cell: Cell, catalog: Catalog, routings: RoutingModels) -> Cell:
-    refusing = [
-        model.name
-        for model in map(catalog.resolve, cell.models(routings))
-        if not model.supports_tier(cell.service_tier)
-    ]
-    if not refusing:
+def _skip_if_refused(cell: Cell, models: Sequence[Model], scenario: Scenario, regions: Sequence[str]) -> Cell:
+    reasons = [*_tier_refusals(cell, models), *_request_refusals(cell, models, scenario.request, regions)]
+    if not reasons:
         return cell
-    verb = "does" if len(refusing) == 1 else "do"
-    reason = f"{' and '.join(refusing)} {verb} not accept the {cell.service_tier} tier: Bedrock refuses such requests"
-    return replace(cell, status="skipped", reason=reason)
+    return replace(cell, status="skipped", reason=f"{'; '.join(reasons)}: Bedrock refuses such requests")
+
+
+def _tier_refusals(cell: Cell, models: Sequence[Model]) -> Iterator[str]:
+    refusing = [model.name for model in models if not model.supports_tier(cell.service_tier)]
+    if refusing:
+        verb = "does" if len(refusing) == 1 else "do"
+        yield f"{' and '.join(refusing)} {verb} not accept the {cell.service_tier} tier"
+
+
+def _request_refusals(cell: Cell, models: Sequence[Model], request: Request, regions: Sequence[str]) -> Iterator[str]:
+    names: dict[str, list[str]] = {}
+    by_arn = cell.model_id is not None and is_arn(cell.model_id)
+    for model in models:
+        for refusal in refusals(
+            request, model, api=cell.api, prefix=cell.region_prefix, regions=regions, is_arn=by_arn
+        ):
+            names.setdefault(refusal, []).append(model.name)
+    yield from (f"{' and '.join(refusing)} {refusal}" for refusal, refusing in names.items())

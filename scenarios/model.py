@@ -29,6 +29,13 @@ from bedrock.retry import POLICIES
 from scenarios.arrivals import BURSTINESS_RANGE, PROCESSES
 from scenarios.objectives import parse_objective
 from scenarios.patterns import DEFAULT_STEPS, MAX_STEPS, PATTERNS
+from scenarios.request_values import (
+    LATENCIES,
+    MAX_METADATA_ENTRIES,
+    MAX_STOP_SEQUENCES,
+    check_metadata,
+    check_stop_sequences,
+)
 from scenarios.schedule import RESERVED_NAMES
 from scenarios.units import (
     UnitError,
@@ -174,6 +181,7 @@ Api = Annotated[str, _one_of(APIS), _enum(APIS)]
 Transport = Annotated[str, _one_of(TRANSPORTS), _enum(TRANSPORTS)]
 Traffic = Annotated[str, _one_of(TRAFFIC), _enum(TRAFFIC)]
 LoadModel = Annotated[str, _one_of(LOAD_MODELS), _enum(LOAD_MODELS)]
+Latency = Annotated[str, _one_of(LATENCIES), _enum(LATENCIES)]
 RetryPolicyName = Annotated[str, _one_of(POLICIES), _enum(POLICIES)]
 Pattern = Annotated[str, _one_of(PATTERNS), _enum(PATTERNS)]
 Process = Annotated[str, _one_of(PROCESSES), _enum(PROCESSES)]
@@ -327,7 +335,9 @@ def with_stages(load: Any) -> Any:
 class ExtraCell(Shape):
     """One cell beside the cross product; what it leaves out is the first value of each dimension, and `load`."""
 
-    model_id: str | None = Field(None, description="Base model id instead of the suite's model or routing.")
+    model_id: str | None = Field(
+        None, description="Model instead of the suite's model or routing: base model id, or ARN (ARN=model)."
+    )
     routing: str | None = Field(None, description="Routing of the mix instead of the suite's.")
     region_prefix: RegionPrefix | None = Field(None, description="Inference profile prefix, or none.")
     service_tier: ServiceTier | None = Field(None, description="Service tier to ask for.")
@@ -352,7 +362,7 @@ class Matrix(Section):
     user_counts: tuple[Users, ...] = Field((), description="Numbers of users: closed loop.")
     rates_rps: tuple[RateRps, ...] = Field((), alias="rates", description="Arrival rates: open loop.")
     patterns: tuple[Pattern, ...] = Field((), description="Traffic patterns; replaces load.pattern.")
-    models: tuple[str, ...] = Field((), description="Base model ids; replaces model_id.")
+    models: tuple[str, ...] = Field((), description="Models: base model ids, or ARNs (ARN=model); replaces model_id.")
     include: tuple[ExtraCell, ...] = Field((), description="Cells to run beside the cross product.")
 
 
@@ -361,6 +371,32 @@ class Budget(Section):
 
     max_cost_usd: CostLimit = Field(None, description="Cost in USD, from the tokens seen so far; none for no limit.")
     max_requests: Count | None = Field(None, description="Requests sent.")
+
+
+class Request(Section):
+    """What every request carries beside its prompt (docs/requests.md)."""
+
+    system_file: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        None, description="Text file with the system prompt of every request; results name the file, not the text."
+    )
+    cache_system: Annotated[bool, Strict()] = Field(
+        False, description="Cache point behind the system prompt. Models that cannot cache are skipped."
+    )
+    latency: Latency | None = Field(
+        None, description="optimized where model and region have it; nothing is asked for where it is not given."
+    )
+    stop_sequences: Annotated[tuple[Annotated[str, Strict()], ...], AfterValidator(check_stop_sequences)] = Field(
+        (), max_length=MAX_STOP_SEQUENCES, description="Texts that end an answer."
+    )
+    metadata: Annotated[dict[str, Annotated[str, Strict()]], AfterValidator(check_metadata)] = Field(
+        {}, max_length=MAX_METADATA_ENTRIES, description="Keys and values for the account's invocation logs."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Request":
+        if self.cache_system and self.system_file is None:
+            raise ValueError("cache_system needs a system prompt: give system_file too")
+        return self
 
 
 class Retry(Section):
@@ -409,11 +445,18 @@ class Scenario(Section):
         "Follows from routing or model_id where it is not given.",
     )
     routing: str | None = Field(None, description="Routes of the mix: reference, current, nova or a file.")
-    model_id: str | None = Field(None, description="Base model id: one model for all traffic.")
+    model_id: str | None = Field(
+        None,
+        description="One model for all traffic: base model id, or ARN, with =model behind one that does not say which "
+        "model it stands for. Prefixes of inference profiles are in matrix.region_prefixes.",
+    )
     max_tokens: Count = Field(
         DEFAULT_MAX_TOKENS, description="Most output tokens of an answer; reserved against the quota."
     )
     prompts_file: str | None = Field(None, description="Prompt library instead of prompts.json.")
+    request: Request = Field(
+        Request.model_validate({}), description="System prompt, prompt cache, latency, stop sequences, metadata."
+    )
     load: Annotated[Load, BeforeValidator(with_stages, json_schema_input_type=Load | list[Stage])] = Field(
         Load.model_validate({}), description="The load of each cell; a list is its stages."
     )

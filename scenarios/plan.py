@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean
 from typing import Protocol
 
-from bedrock.catalog import Catalog, Model
+from bedrock.catalog import Catalog, Model, Price
 from bedrock.pricing import cost_usd
 from bedrock.tokens import estimate_tokens
 from scenarios.cells import Cell
@@ -54,8 +54,24 @@ class SampledMessage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SystemPart:
+    """The system prompt of every request: its tokens, and whether there is a cache point behind it."""
+
+    tokens: int = 0
+    is_cached: bool = False
+
+    def cached_tokens(self, model: Model) -> int:
+        """Tokens that a model reads from its prompt cache from the second request on; 0 where it caches nothing."""
+        least = model.cache_min_tokens
+        return self.tokens if self.is_cached and least is not None and self.tokens >= least else 0
+
+
+NO_SYSTEM = SystemPart()
+
+
+@dataclass(frozen=True, slots=True)
 class CostRange:
-    """USD: short answers, assumed answers, every answer as long as `max_tokens` allows."""
+    """USD: short answers, assumed answers, every answer as long as `max_tokens` allows and no cache hit."""
 
     low_usd: float
     expected_usd: float
@@ -69,11 +85,15 @@ class CostRange:
 
 @dataclass(frozen=True, slots=True)
 class ModelPlan:
-    """A cell's traffic to one model. Tokens a minute count the quota's way: input + output x burn-down."""
+    """A cell's traffic to one model. `input_tokens` are all of a request, `cached_tokens` those of them in the cache.
+
+    Tokens a minute count the quota's way: input that is not cached + output x burn-down.
+    """
 
     model_id: str
     share: float
     input_tokens: float
+    cached_tokens: float
     output_tokens: float
     e2e_s: float
     requests_per_minute: float
@@ -156,10 +176,17 @@ def slots_for(in_flight: float) -> int:
     return max(MIN_SLOTS, math.ceil(roomy + SLOT_DEVIATIONS * math.sqrt(roomy)))
 
 
-def make_plan(cells: Iterable[Cell], samples: Mapping[str, Sequence[SampledMessage]], catalog: Catalog) -> Plan:
+def make_plan(
+    cells: Iterable[Cell],
+    samples: Mapping[str, Sequence[SampledMessage]],
+    catalog: Catalog,
+    system: SystemPart = NO_SYSTEM,
+) -> Plan:
     """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one."""
     all_cells = tuple(cells)
-    planned = tuple(plan_cell(cell, samples[cell.cell], catalog) for cell in all_cells if cell.status != "skipped")
+    planned = tuple(
+        plan_cell(cell, samples[cell.cell], catalog, system) for cell in all_cells if cell.status != "skipped"
+    )
     return Plan(
         cells=planned,
         skipped=tuple(cell for cell in all_cells if cell.status == "skipped"),
@@ -173,9 +200,11 @@ def make_plan(cells: Iterable[Cell], samples: Mapping[str, Sequence[SampledMessa
     )
 
 
-def plan_cell(cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog) -> CellPlan:
+def plan_cell(
+    cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog, system: SystemPart = NO_SYSTEM
+) -> CellPlan:
     """The plan of one cell."""
-    parts = _parts(sample, cell.max_tokens, catalog)
+    parts = _parts(sample, cell.max_tokens, catalog, system)
     mean_e2e_s = math.fsum(part.share * part.e2e_s for part in parts)
     requests, requests_per_minute, in_flight = _load(cell, mean_e2e_s)
     models = tuple(_plan_model(cell, part, requests, requests_per_minute, catalog) for part in parts)
@@ -216,12 +245,13 @@ class _Part:
     model: Model
     share: float
     input_tokens: float
+    cached_tokens: float
     output_tokens: float
     most_output_tokens: float
     e2e_s: float
 
 
-def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog) -> list[_Part]:
+def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart) -> list[_Part]:
     by_model: dict[str, list[SampledMessage]] = {}
     for message in sample:
         by_model.setdefault(message.model_id, []).append(message)
@@ -229,34 +259,45 @@ def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog) 
     for base_id, messages in by_model.items():
         model = catalog.resolve(base_id)
         allowed = [message.max_tokens or max_tokens for message in messages]
-        input_tokens = fmean(estimate_tokens(message.text) for message in messages)
+        input_tokens = system.tokens + fmean(estimate_tokens(message.text) for message in messages)
+        cached_tokens = system.cached_tokens(model)
         output_tokens = fmean(map(assumed_output_tokens, allowed))
         most = fmean(min(tokens, model.max_output_tokens) for tokens in allowed)
-        e2e_s = assumed_e2e_s(model, input_tokens, output_tokens)
-        parts.append(_Part(model, len(messages) / len(sample), input_tokens, output_tokens, most, e2e_s))
+        e2e_s = assumed_e2e_s(model, input_tokens - cached_tokens, output_tokens)
+        share = len(messages) / len(sample)
+        parts.append(_Part(model, share, input_tokens, cached_tokens, output_tokens, most, e2e_s))
     return parts
 
 
 def _plan_model(cell: Cell, part: _Part, requests: float, per_minute: float, catalog: Catalog) -> ModelPlan:
     sent_id = cell.sent_id(part.model.id)
     price = catalog.price(sent_id, cell.service_tier)
-    cost = None
-    if price is not None:
-        low, expected, high = (
-            requests * part.share * cost_usd(price, part.input_tokens, output)
-            for output in (part.output_tokens * LOW_OUTPUT_SHARE, part.output_tokens, part.most_output_tokens)
-        )
-        cost = CostRange(low, expected, high)
+    cost = None if price is None else _cost_range(part, requests * part.share, price)
     return ModelPlan(
         model_id=sent_id,
         share=part.share,
         input_tokens=part.input_tokens,
+        cached_tokens=part.cached_tokens,
         output_tokens=part.output_tokens,
         e2e_s=part.e2e_s,
         requests_per_minute=per_minute * part.share,
-        tokens_per_minute=per_minute * part.share * (part.input_tokens + part.model.burndown * part.output_tokens),
+        tokens_per_minute=per_minute
+        * part.share
+        * (part.input_tokens - part.cached_tokens + part.model.burndown * part.output_tokens),
         cost=cost,
     )
+
+
+def _cost_range(part: _Part, calls: float, price: Price) -> CostRange:
+    """Cost of the calls to one model: the first writes the cache, all others read it; at worst none ever does."""
+    plain, cached = part.input_tokens - part.cached_tokens, part.cached_tokens
+    written = min(calls, 1.0)
+    low, expected = (
+        calls * cost_usd(price, plain, output) + cost_usd(price, 0.0, 0.0, (calls - written) * cached, written * cached)
+        for output in (part.output_tokens * LOW_OUTPUT_SHARE, part.output_tokens)
+    )
+    unread = max(cost_usd(price, cached, 0.0), cost_usd(price, 0.0, 0.0, cache_write_tokens=cached))
+    return CostRange(low, expected, calls * (cost_usd(price, plain, part.most_output_tokens) + unread))
 
 
 def _total_cost(costs: Iterable[CostRange | None]) -> CostRange | None:

@@ -1,6 +1,7 @@
 """Real Locust processes against the emulator: every attempt leaves a record, however the test ends."""
 
 import csv
+import json
 import os
 import signal
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from bedrock.outcome import Outcome
+from bedrock.tokens import estimate_tokens
 from tests.support.locust_process import LocustProcess, truth_by_id
 from tests.support.scripted_server import serving
 
@@ -165,6 +167,33 @@ def test_however_a_test_ends_calls_in_flight_finish_and_are_recorded(
     assert_records_are_the_truth(records, emulator.truth())
     assert locust.load()["open_at_stop"] > 0
     assert locust.load()["aborted"] == 0
+
+
+def test_a_cached_system_prompt_and_all_else_that_was_asked_for_is_in_the_requests(
+    start_emulator: Any, tmp_path: Path
+) -> None:
+    emulator = start_emulator(config=FAST)
+    clerk = tmp_path / "clerk.txt"
+    clerk.write_text("Answer as the clerk of a manga store. " * 150, encoding="utf-8")
+    carried = ("--system-prompt-file", str(clerk), "--cache-system", "--latency", "optimized")
+    ended = ("--stop-sequences", '[".", " "]', "--request-metadata", "team=search")
+    results = tmp_path / "results"
+    slow = ("-u", "1", "--think-time", "0.05s-0.1s", "--test-duration", "1s")
+    locust = LocustProcess("single_prompt", emulator.url, results, *NOVA, *slow, *carried, *ended)
+    output = locust.finish()
+    first, *others = records = sorted(locust.records(), key=lambda record: record.seq)
+    system_tokens = estimate_tokens(clerk.read_text(encoding="utf-8"))
+
+    assert locust.process.returncode == 0, output
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert others
+    assert (first.cache_write_tokens, first.cache_read_tokens) == (system_tokens, 0)
+    assert {(record.cache_write_tokens, record.cache_read_tokens) for record in others} == {(0, system_tokens)}
+    assert {record.stop_reason for record in records} == {"stop_sequence"}
+    written = "".join(path.read_text(encoding="utf-8") for path in results.rglob("*") if path.is_file())
+    run = json.loads((results / "run.json").read_text(encoding="utf-8"))
+    assert run["request"]["system_prompt"]["tokens"] == system_tokens
+    assert "clerk of a manga store" not in written
 
 
 INTERRUPTIBLE = """

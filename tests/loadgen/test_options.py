@@ -130,6 +130,11 @@ def test_no_prefix_can_be_asked_for() -> None:
         ({"max_tokens": 0}, "--max-tokens: 0 must be at least 1"),
         ({"think_time": "2s-1s"}, "--think-time"),
         ({"region_prefix": "mars"}, "--region-prefix: 'mars' is not one of"),
+        ({"latency": "fast"}, "--latency: 'fast' is not one of none, standard, optimized"),
+        ({"cache_system": True}, "--cache-system: needs a system prompt"),
+        ({"system_prompt_file": "/no/such.txt"}, "--system-prompt-file: /no/such.txt cannot be read"),
+        ({"stop_sequences": "a,a"}, "--stop-sequences: a stop sequence is given twice"),
+        ({"request_metadata": "team"}, "--request-metadata: 'team' is not an entry"),
         ({"warmup": "soon"}, "--warmup: 'soon' is not a duration"),
     ],
 )
@@ -145,3 +150,23 @@ def test_all_problems_are_named_at_once() -> None:
         read_options(parsed(service_tier="x", prompt_size="y", warmup="z"))
 
     assert len(caught.value.problems) == 3
+
+
+def test_what_requests_carry_is_read_from_texts_and_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "clerk.txt"
+    file.write_text("Be a clerk.", encoding="utf-8")
+    texts = {"stop_sequences": '["\\n\\n", "END"]', "request_metadata": "team=search", "latency": "optimized"}
+    options = read_options(parsed(system_prompt_file=str(file), cache_system=True, **texts))
+
+    assert options.system is not None
+    assert options.system.text == "Be a clerk."
+    assert options.cache_system
+    assert (options.latency, options.stop_sequences) == ("optimized", ("\n\n", "END"))
+    assert options.request_metadata == {"team": "search"}
+    assert "clerk." not in repr(options).replace("clerk.txt", "")
+
+
+def test_requests_carry_nothing_that_was_not_asked_for() -> None:
+    options = read_options(parsed())
+
+    assert (options.system, options.latency, options.stop_sequences, options.request_metadata) == (None, None, (), {})

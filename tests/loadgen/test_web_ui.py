@@ -125,6 +125,16 @@ def test_a_page_of_somebody_else_cannot_start_a_test(
     assert locust.records() == []
 
 
+def test_the_form_cannot_choose_a_file_of_this_machine_to_be_sent(
+    page: Page, web_ui: tuple[Any, LocustProcess]
+) -> None:
+    form = {"user_count": "1", "spawn_rate": "1", "system_prompt_file": "/etc/hostname"}
+    answer = page.request.post(f"{page.url}swarm", form=form)
+
+    assert "start Locust with --system-prompt-file" in answer.json()["message"]
+    assert web_ui[1].records() == []
+
+
 def test_the_form_cannot_turn_to_aws_by_itself(page: Page, web_ui: tuple[Any, LocustProcess]) -> None:
     form = {"user_count": "1", "spawn_rate": "1", "target": "aws"}
     answer = page.request.post(f"{page.url}swarm", form=form)

@@ -10,7 +10,7 @@ from bedrock.catalog import default_catalog
 from bedrock.endpoint import Endpoint
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from scenarios.cells import Cell, expand
-from scenarios.model import Failover, Retry, Scenario
+from scenarios.model import Failover, Request, Retry, Scenario
 from scenarios.run_directory import RunDirectory
 
 ROUTINGS = {"nova": ("amazon.nova-2-lite-v1:0", "amazon.nova-pro-v1:0")}
@@ -35,6 +35,7 @@ def identity(folder: Path, **values) -> RunIdentity:
             "record_responses": False,
             "retry": Retry.model_validate({}),
             "failover": Failover.model_validate({}),
+            "request": Request.model_validate({}),
         }
         | values
     )
@@ -172,3 +173,33 @@ def test_processes_of_one_run_meet_at_a_port_of_their_own(tmp_path: Path) -> Non
 
     assert command[command.index("--master-bind-port") + 1] == "45678"
     assert command[command.index("--master-port") + 1] == "45678"
+
+
+def test_what_requests_carry_reaches_locust_and_the_system_prompt_goes_by_its_file(tmp_path: Path) -> None:
+    request = Request.model_validate(
+        {
+            "system_file": "/etc/clerk.txt",
+            "cache_system": True,
+            "latency": "optimized",
+            "stop_sequences": ["\n\n", "a,b"],
+            "metadata": {"team": "search"},
+        }
+    )
+    cell = cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"})
+    command = locust_command(cell, 3, identity(tmp_path, request=request))
+    options = options_of(command)
+
+    assert options["--system-prompt-file"] == "/etc/clerk.txt"
+    assert options["--latency"] == "optimized"
+    assert options["--stop-sequences"] == '["\\n\\n", "a,b"]'
+    assert options["--request-metadata"] == '{"team": "search"}'
+    assert "--cache-system" in command
+
+
+def test_what_requests_do_not_carry_is_said_too_so_that_no_variable_adds_it(tmp_path: Path) -> None:
+    command = locust_command(cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"}), 3, identity(tmp_path))
+    environment = child_environment({"CACHE_SYSTEM": "true"}, Endpoint("us-east-1", "http://127.0.0.1:8700"))
+
+    assert {"--system-prompt-file=", "--latency=none", "--stop-sequences=[]", "--request-metadata={}"} <= set(command)
+    assert "--cache-system" not in command
+    assert "CACHE_SYSTEM" not in environment

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.consent import require_consent
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.settings import resolve
-from orchestrator.tables import load_text
+from orchestrator.tables import load_text, plan_document, plan_text
 from scenarios.loading import ScenarioError
 
 SMOKE = Path(__file__).parents[2] / "scenarios" / "smoke.yaml"
@@ -194,3 +194,48 @@ def test_a_cost_limit_that_could_never_be_noticed_is_refused(arguments):
 
 def test_a_known_cost_may_have_a_limit():
     check_cost_is_known(prepared(AWS))
+
+
+CONFIDENTIAL = "the price of the next volume is not yet public "
+
+
+@pytest.fixture
+def clerk(tmp_path) -> str:
+    file = tmp_path / "clerk.txt"
+    file.write_text(CONFIDENTIAL * 200, encoding="utf-8")
+    return str(file)
+
+
+def test_the_plan_counts_the_system_prompt_and_tells_of_it_without_its_text(clerk):
+    preparation = prepared({"system_prompt_file": clerk, "cache_system": True})
+    tokens = preparation.system.tokens
+    (bare,), (cell,) = prepared().plan.cells, preparation.plan.cells
+
+    assert cell.input_tokens == pytest.approx(bare.input_tokens + cell.requests * tokens)
+    assert plan_document(preparation)["system_prompt"]["tokens"] == tokens
+    told = f"{plan_text(preparation)} {plan_document(preparation)} {preparation!r}"
+    assert CONFIDENTIAL.strip() not in told
+    assert f"{clerk}, about {tokens:,} tokens, with a cache point; SHA-256 {preparation.system.sha256}" in told
+
+
+def test_what_may_come_to_nothing_is_a_note_in_the_plan(tmp_path):
+    file = tmp_path / "short.txt"
+    file.write_text("Be short.", encoding="utf-8")
+    preparation = prepared({"system_prompt_file": str(file), "cache_system": True})
+    note = plan_document(preparation)["notes"][0]
+
+    assert "is not cached" in note
+    assert f"Note: {note}" in plan_text(preparation)
+
+
+def test_the_region_decides_whether_optimised_latency_can_be_had():
+    nova = {"model_id": "amazon.nova-pro-v1:0", "latency": "optimized"}
+
+    assert len(prepared(nova).plan.cells) == 1
+    (skipped,) = prepared(nova | {"region": "us-west-1"}).plan.skipped
+    assert "in us-west-1" in skipped.reason
+
+
+def test_a_system_prompt_that_cannot_be_read_is_named_with_the_flag_that_gave_it():
+    with pytest.raises(ScenarioError, match=r"--system-prompt-file: /no/such\.txt cannot be read"):
+        prepared({"system_prompt_file": "/no/such.txt"})

@@ -37,6 +37,22 @@ def test_a_run_has_its_identity_from_the_start_and_its_exit_code_only_at_the_end
     assert directory.read_run()["exit_code"] == 1
 
 
+def test_a_run_says_what_its_requests_carried_with_a_digest_of_the_system_prompt(tmp_path):
+    clerk = tmp_path / "clerk.txt"
+    clerk.write_text("Be a clerk.", encoding="utf-8")
+    settings = resolve(SMOKE, {"system_prompt_file": str(clerk), "stop_sequences": "END"}, {})
+    preparation, directory = prepare(settings), RunDirectory(tmp_path / "run")
+    RunDocument(directory, settings, preparation.cells, RunStart("id", ("smoke",), 1000.0), preparation.system)
+
+    assert directory.read_run()["request"] == {
+        "system_prompt": {"file": str(clerk), "tokens": 4, "sha256": preparation.system.sha256},
+        "cache_system": False,
+        "latency": None,
+        "stop_sequences": ["END"],
+        "metadata": {},
+    }
+
+
 def test_every_change_is_on_disk_at_once(tmp_path):
     directory, document = make(tmp_path)
     first, second = (cell["cell"] for cell in directory.read_run()["cells"])

@@ -286,3 +286,55 @@ def test_an_arn_with_several_region_prefixes_is_refused(scenario):
 
     (problem,) = problems_of(scenario, {"model_id": arn, "region_prefixes": "us,eu"})
     assert "an ARN names its inference profile itself" in problem
+
+
+def test_what_requests_carry_is_set_by_flags_and_variables_and_can_be_run_again(scenario, tmp_path):
+    arguments = {
+        "cache_system": True,
+        "stop_sequences": '["\\n\\n", "a,b"]',
+        "request_metadata": "team=search,run.id=7",
+    }
+    environ = {"SYSTEM_PROMPT_FILE": str(tmp_path / "clerk.txt"), "LATENCY": "optimized"}
+    settings = settings_of(scenario, arguments, environ)
+    request = settings.scenario.request
+    rows = {row.name: row for row in settings.listing()}
+    effective = tmp_path / "effective.yaml"
+    effective.write_text(settings.effective_yaml(["a note\nof mine"]), encoding="utf-8")
+
+    assert (request.latency, request.stop_sequences) == ("optimized", ("\n\n", "a,b"))
+    assert request.metadata == {"team": "search", "run.id": "7"}
+    assert (rows["request.metadata"].value, rows["request.metadata"].source) == (
+        "team search, run.id 7",
+        "--request-metadata",
+    )
+    assert rows["request.stop_sequences"].value == '"\\n\\n", a,b', "control characters are shown, not obeyed"
+    assert rows["request.system_file"].source == "environment SYSTEM_PROMPT_FILE"
+    assert load_scenario(effective) == settings.scenario
+    assert "# a note of mine\n" in effective.read_text(encoding="utf-8")
+
+
+def test_a_system_file_of_the_scenario_is_beside_it_and_one_of_a_flag_where_the_command_runs(
+    scenario, tmp_path, monkeypatch
+):
+    scenario.write_text(SCENARIO + "request: {system_file: clerk.txt}\n", encoding="utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+
+    assert settings_of(scenario).scenario.request.system_file == str(tmp_path / "clerk.txt")
+    flagged = settings_of(scenario, {"system_prompt_file": "mine.txt"})
+    assert flagged.scenario.request.system_file == str(elsewhere / "mine.txt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"cache_system": True}, "cache_system needs a system prompt"),
+        ({"latency": "optimised"}, "--latency: 'optimised' is not one of standard, optimized. Did you mean optimized?"),
+        ({"stop_sequences": "a,,b"}, "--stop-sequences: an empty stop sequence"),
+        ({"request_metadata": "team"}, "--request-metadata: 'team' is not an entry"),
+        ({"request_metadata": "team=search!"}, "--request-metadata: the value of 'team' must be at most 256"),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused_where_it_was_given(scenario, arguments, sentence):
+    assert sentence in "\n".join(problems_of(scenario, arguments))

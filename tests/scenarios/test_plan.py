@@ -15,6 +15,7 @@ from scenarios.plan import (
     CELL_OVERHEAD_S,
     MIN_SLOTS,
     SUITE_OVERHEAD_S,
+    SystemPart,
     assumed_e2e_s,
     assumed_output_tokens,
     make_plan,
@@ -210,3 +211,57 @@ def test_slots_have_head_room_and_grow_with_the_load(one, other):
     assert slots_for(low) >= MIN_SLOTS
     assert slots_for(low) >= 3 * low
     assert slots_for(low) <= slots_for(high)
+
+
+SYSTEM_TOKENS = 2000
+
+
+def test_the_system_prompt_is_input_of_every_request():
+    cell = cell_of(load={"rate": "5/s", "duration": "20s"})
+    planned = plan_cell(cell, SAMPLE, CATALOG, SystemPart(SYSTEM_TOKENS))
+
+    assert planned.input_tokens == pytest.approx(100 * (4 + SYSTEM_TOKENS))
+    assert planned.models[0].cached_tokens == 0
+    assert planned.cost.expected_usd == pytest.approx(
+        100 * ((4 + SYSTEM_TOKENS) * 0.8 + planned.models[0].output_tokens * 3.2) / 1e6
+    )
+
+
+def test_a_cached_system_prompt_is_written_once_and_read_at_the_price_of_the_cache():
+    model = "anthropic.claude-haiku-4-5-20251001-v1:0"
+    price = CATALOG.price(f"us.{model}", "default")
+    cell = cell_of(model_id=model, load={"rate": "1/s", "duration": "100s"}, max_tokens=500)
+    planned = plan_cell(cell, [FakeMessage("one two three", model)], CATALOG, SystemPart(5000, is_cached=True))
+    answers = 100 * planned.models[0].output_tokens * price.output
+    system = 5000 * (price.cache_write + 99 * price.cache_read)
+
+    assert planned.cost.expected_usd == pytest.approx((100 * 4 * price.input + answers + system) / 1e6)
+    assert planned.cost.low_usd == pytest.approx((100 * 4 * price.input + answers / 2 + system) / 1e6)
+    dearest = 100 * (4 * price.input + 5000 * price.cache_write + 500 * price.output)
+    assert planned.cost.high_usd == pytest.approx(dearest / 1e6), "no request finds the prompt in the cache"
+
+
+def test_where_writing_the_cache_is_free_the_dearest_run_has_no_cache_at_all():
+    cell = cell_of(load={"rate": "1/s", "duration": "100s"}, max_tokens=500)
+    planned = plan_cell(cell, SAMPLE, CATALOG, SystemPart(SYSTEM_TOKENS, is_cached=True))
+
+    assert planned.cost.high_usd == pytest.approx(100 * ((4 + SYSTEM_TOKENS) * 0.8 + 500 * 3.2) / 1e6)
+
+
+def test_what_is_read_from_the_cache_is_not_counted_against_the_quota_nor_read_again_by_the_model():
+    cell = cell_of(load={"rate": "1/s", "duration": "1m"})
+    cached, bare = (
+        plan_cell(cell, SAMPLE, CATALOG, system).models[0]
+        for system in (SystemPart(SYSTEM_TOKENS, is_cached=True), SystemPart())
+    )
+
+    assert cached.input_tokens == 4 + SYSTEM_TOKENS
+    assert cached.tokens_per_minute == pytest.approx(bare.tokens_per_minute)
+    assert cached.e2e_s == pytest.approx(bare.e2e_s)
+
+
+def test_a_system_prompt_too_short_for_the_cache_is_priced_as_input():
+    cell = cell_of(load={"rate": "1/s", "duration": "1m"})
+
+    assert plan_cell(cell, SAMPLE, CATALOG, SystemPart(1023, is_cached=True)).models[0].cached_tokens == 0
+    assert plan_cell(cell, SAMPLE, CATALOG, SystemPart(1024, is_cached=True)).models[0].cached_tokens == 1024
