@@ -89,6 +89,8 @@ class Director:
         except OSError as error:
             self._refuse(OptionsError([f"--results-dir: {error.filename} cannot be written: {error.strerror}"]))
             return
+        # Where users are taken away in the middle of a test, such as to a worker that joined, their calls may end first.
+        self._environment.stop_timeout = preparation.options.drain_timeout_s
         if self._participant is not None:
             self._participant.start(preparation)
         if self._environment.runner is None:  # run_single_user: nobody reports that users are there

@@ -126,9 +126,16 @@ class Participant:
             return Drained()
         open_at_stop = session.in_flight.count
         still_open = session.drain(timeout_s)
+        self._environment.stop_timeout = 0.0  # what is open now has had its time
+        self._stop_health()  # nothing is measured any more, and its last line is to be shipped with the rest
         if self._shipper is not None:
             self._shipper.flush(SHIP_TIMEOUT_S)
         return Drained(open_at_stop, still_open, session.pacer.offered, session.records_written)
+
+    def _stop_health(self) -> None:
+        if self._health is not None:
+            self._health.stop()
+            self._health = None
 
     def on_written(self, data: dict[str, Any]) -> None:
         """The master has written lines of this process."""
@@ -137,9 +144,7 @@ class Participant:
 
     def stop(self) -> None:
         """All users have ended: close the files."""
-        if self._health is not None:
-            self._health.stop()
-            self._health = None
+        self._stop_health()
         if self.session is not None:
             self.session.close()
             self.session = None

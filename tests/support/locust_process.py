@@ -16,6 +16,24 @@ from bedrock.invocation import InvocationRecord
 ROOT = Path(__file__).parents[2]
 
 
+def start_workers(name: str, port: str, count: int, folder: Path) -> list["subprocess.Popen[str]"]:
+    """Workers as on other machines: in a folder of their own, with nothing but the address of the master."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles" / f"{name}.py"), "--worker"]
+    command += ["--master-host", "127.0.0.1", "--master-port", port]
+    return [
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(count)
+    ]
+
+
 class LocustProcess:
     """`locust -f locustfiles/<name>.py --headless ...`, its results below `results`; `name` may be a path instead."""
 
@@ -25,7 +43,8 @@ class LocustProcess:
         command = [sys.executable, "-m", "locust", "-f", locustfile, "--endpoint-url", url]
         command += ["--headless", "--only-summary", "--exit-code-on-error", "0"] if headless else []
         if "--processes" in arguments:  # else all tests of this machine would meet at one port
-            command += ["--master-bind-host", "127.0.0.1", *_own_port()]
+            port = free_port()
+            command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
         command += ["--results-dir", str(results), "--csv", str(results / "locust"), *arguments]
         results.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
@@ -85,10 +104,10 @@ class LocustProcess:
         return content
 
 
-def _own_port() -> list[str]:
+def free_port() -> str:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-    return ["--master-bind-port", port, "--master-port", port]
+        return str(server.getsockname()[1])
 
 
 def truth_by_id(truth: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
