@@ -262,7 +262,7 @@ class Shape(Section):
         None, alias="start_rate", description="Where ramp (default 0/s) and steps (default rate / steps) begin."
     )
     steps: StepCount | None = Field(None, description="Number of equal steps up to the rate.")
-    step_rates_rps: Annotated[tuple[RateRps, ...], Field(max_length=MAX_STEPS)] | None = Field(
+    step_rates_rps: Annotated[tuple[StartRateRps, ...], Field(max_length=MAX_STEPS)] | None = Field(
         None, alias="step_rates", description="Rates of the steps one by one, instead of rate, start_rate and steps."
     )
     step_duration_s: DurationS | None = Field(

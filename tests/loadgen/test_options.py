@@ -119,7 +119,7 @@ def test_no_prefix_can_be_asked_for() -> None:
         ({"rate": "5"}, "--rate: '5' is not a rate"),
         ({"rate": "5/s", "pattern": "spike"}, "needs a test duration"),
         ({"rate": "5/s", "pattern": "steps", "steps": 0}, "--steps: 0 must be at least 1"),
-        ({"step_rates": "1/s,0/s"}, "--step-rates: steps must be above 0/s"),
+        ({"step_rates": "0/s,0/s"}, "--step-rates: there must be at most 200 steps, and one of them above 0/s"),
         ({"burstiness": "0"}, "--burstiness: 0 must lie between 0.01 and 1000"),
         ({"burstiness": "nan"}, "--burstiness: nan must lie between"),
         ({"pattern": "replay"}, "A replay needs a trace"),

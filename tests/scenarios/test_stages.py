@@ -133,6 +133,7 @@ def test_an_extra_cell_has_stages_or_a_load_of_its_own() -> None:
         (f"load: {{rate: 1/s, steps: {MAX_STEPS + 1}}}\n", 3, "less than or equal to 200"),
         ("load: {rate: 1/s}\nmatrix: {include: [{pattern: replay}]}\n", 4, "replay needs a trace"),
         ("load: []\n", 3, "say how much"),
+        ("load: {pattern: steps, step_rates: [0/s]}\n", 3, "at least one step must be above 0/s"),
     ],
 )
 def test_contradictions_and_missing_halves_are_told_with_their_line(
@@ -179,7 +180,7 @@ def test_stages_that_are_written_read_back_the_same(
 def own_values(stage: Stage, number: int, data: st.DataObject) -> dict[str, object]:
     named: dict[str, object] = {"name": data.draw(st.sampled_from([None, f"stage-{number}"]))}
     if stage.pattern == "steps":
-        levels = tuple(data.draw(st.lists(rates, min_size=1, max_size=4)))
+        levels = (data.draw(rates), *data.draw(st.lists(rates | st.just(0.0), max_size=3)))
         return named | {"levels_rps": levels, "rate_rps": max(levels)}
     return named | ({"start_rps": data.draw(rates | st.just(0.0))} if stage.pattern == "ramp" else {})
 
