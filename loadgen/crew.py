@@ -39,6 +39,10 @@ class Crew(Protocol):
     def members(self) -> list[Member]:
         """All that have ever taken part in this test."""
 
+    @property
+    def waiting(self) -> int:
+        """Arrivals that are due and that no slot has taken."""
+
     def get_ready(self) -> list[str]:
         """Prepare for the start; sentences on why a process cannot take part, none if all can."""
 
@@ -69,6 +73,11 @@ class LocalCrew:
     def members(self) -> list[Member]:
         """This process."""
         return [self._member]
+
+    @property
+    def waiting(self) -> int:
+        """Arrivals that are due and that no slot has taken."""
+        return self._participant.waiting
 
     def get_ready(self) -> list[str]:
         """It is."""

@@ -26,6 +26,7 @@ from loadgen.participant import Participant
 from loadgen.phases import PhaseClock, closed_loop_phases, open_loop_phases
 from loadgen.plain_run import PlainRun, Sent, check_results_dir
 from loadgen.preparation import Preparation, check_endpoint, prepare
+from loadgen.slots import SlotKeeper, expected_slots, slot_limit
 from loadgen.worker_crew import WorkerCrew
 from scenarios.run_directory import LOAD_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, write_json
 
@@ -50,6 +51,7 @@ class Director:
         self._clock: gevent.Greenlet | None = None
         self._load_id = ""
         self._crew: Crew | None = None
+        self._slot_keeper: SlotKeeper | None = None
         self._start_at: float | None = None
         self._arrivals_lost: int | None = None
 
@@ -61,10 +63,19 @@ class Director:
                 check_results_dir(preparation.options.results_dir)
             if self._environment.parsed_options.headless:
                 check_endpoint(preparation.endpoint)
+            self._size(preparation)
         except (OptionsError, RunDirectoryError) as error:
             for problem in error.problems if isinstance(error, OptionsError) else [str(error)]:
                 sys.stderr.write(f"error: {problem}\n")
             sys.exit(EXIT_CONFIGURATION)
+
+    def _size(self, preparation: Preparation) -> None:
+        """Where nobody has said how many users: as many slots as the rate needs, all at once."""
+        options = self._environment.parsed_options
+        if options.num_users is None:
+            options.num_users = expected_slots(preparation)
+        if options.spawn_rate is None and preparation.options.is_open_loop and options.num_users is not None:
+            options.spawn_rate = float(min(options.num_users, 100))
 
     def _prepare(self) -> Preparation:
         environment = self._environment
@@ -89,7 +100,7 @@ class Director:
         except OSError as error:
             self._refuse(OptionsError([f"--results-dir: {error.filename} cannot be written: {error.strerror}"]))
             return
-        # Where users are taken away in the middle of a test, such as to a worker that joined, their calls may end first.
+        # Where users are taken away in mid-test, such as for a worker that joined, their calls may end first.
         self._environment.stop_timeout = preparation.options.drain_timeout_s
         if self._participant is not None:
             self._participant.start(preparation)
@@ -150,6 +161,9 @@ class Director:
         else:
             self._phases = closed_loop_phases(self._started_at, now(), options.warmup_s, options.test_duration_s)
         crew.begin(self._phases, start_at)
+        if options.is_open_loop and self._environment.runner is not None:
+            limit = slot_limit(self._users(), options.max_slots)
+            self._slot_keeper = SlotKeeper(self._environment.runner, lambda: crew.waiting, limit)
         self._write_load(None)
         if math.isfinite(self._phases.end_at):
             self._clock = gevent.spawn(self._end_on_time, self._phases.end_at)
@@ -173,6 +187,9 @@ class Director:
         if self._preparation is None or self._crew is None or self._stopped_at is not None:
             return
         self._stopped_at = now()
+        if self._slot_keeper is not None:
+            self._slot_keeper.stop()
+            self._slot_keeper = None
         self._crew.drain(self._preparation.options.drain_timeout_s)
         self._record_losses(self._preparation)
         self._write_load(now())
@@ -195,6 +212,8 @@ class Director:
                 crew.on_ready(data)
             case messages.CLOCK_ANSWER:
                 crew.on_clock_answer(data)
+            case messages.WAITING:
+                crew.on_waiting(data)
             case messages.LINES:
                 crew.on_lines(data, msg.node_id)
             case messages.DRAINED:

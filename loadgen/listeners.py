@@ -49,7 +49,7 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
     if isinstance(runner, MasterRunner):
         # Users of a lost worker go on elsewhere: their number is what was asked for.
         environment.parsed_options.enable_rebalancing = True
-        for kind in (messages.READY, messages.CLOCK_ANSWER, messages.LINES, messages.DRAINED):
+        for kind in (messages.READY, messages.CLOCK_ANSWER, messages.WAITING, messages.LINES, messages.DRAINED):
             runner.register_message(kind, director.on_message)
     if isinstance(runner, LocalRunner | MasterRunner):
         director.check_command_line()

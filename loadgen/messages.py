@@ -12,6 +12,8 @@ CLOCK_ANSWER = "load_clock_answer"
 BEGIN = "load_begin"
 #: Master: another share from an instant on.
 DEAL = "load_deal"
+#: Worker: so many arrivals wait for a slot.
+WAITING = "load_waiting"
 #: Worker: lines for its files. Master: which of them are written.
 LINES = "load_lines"
 WRITTEN = "load_written"

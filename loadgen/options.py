@@ -109,6 +109,7 @@ OPTIONS = (
     Option("--warmup", "WARMUP", "0s", "unmeasured time at the start"),
     Option("--think-time", "THINK_TIME", "0.5s-1.5s", "pause of a user between answers, closed loop"),
     Option("--max-lag", "MAX_LAG", "1s", "arrivals that no slot takes within this are dropped"),
+    Option("--max-slots", "MAX_SLOTS", 0, "open loop: slots that -u may grow to while arrivals wait; 0: ten times -u"),
     Option("--drain-timeout", "DRAIN_TIMEOUT", "30s", "how long open calls may finish at the end"),
     Option("--call-timeout", "CALL_TIMEOUT", "5m", "longest silence of a connection"),
     Option("--retry", "RETRY", "none", "failed calls again: none, standard (as the SDK does) or fixed", POLICIES),
@@ -179,6 +180,7 @@ class LoadOptions:
     warmup_s: float
     think_time_s: tuple[float, float]
     max_lag_s: float
+    max_slots: int
     drain_timeout_s: float
     call_timeout_s: float
     retry: str
@@ -236,6 +238,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
         warmup_s=reader.parsed("warmup", parse_duration_s, 0.0),
         think_time_s=reader.parsed("think_time", parse_duration_range_s, (0.5, 1.5)),
         max_lag_s=reader.parsed("max_lag", parse_duration_s, 1.0),
+        max_slots=reader.parsed("max_slots", _count, 0),
         drain_timeout_s=reader.parsed("drain_timeout", parse_duration_s, 30.0),
         call_timeout_s=reader.parsed("call_timeout", parse_duration_s, 300.0),
         retry=reader.choice("retry", POLICIES),
@@ -359,6 +362,13 @@ def _positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise UnitError(f"{text} must be at least 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise UnitError(f"{text} must be at least 0")
     return value
 
 

@@ -96,6 +96,11 @@ class Participant:
         self._shipper = Shipper(send, options.load_id, process)
         return self._shipper
 
+    @property
+    def waiting(self) -> int:
+        """Arrivals that are due and that no slot has taken."""
+        return 0 if self.session is None else self.session.pacer.waiting
+
     def _place(self) -> tuple[str, int, int]:
         """Name of this process, its share and how many shares there are, as far as known before the start."""
         runner = self._environment.runner

@@ -12,6 +12,7 @@ from loadgen.dealing import Deal
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
 from loadgen.phases import PhaseClock
+from loadgen.slots import LOOK_INTERVAL_S
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,14 @@ class Worker:
         follow(data["ahead_s"])
         deals = [Deal(*row) for row in data["deals"]]
         self._participant.begin(PhaseClock.from_message(data["phases"]), data["start_at"], deals)
+        gevent.spawn(self._tell_waiting, self._load_id)
+
+    def _tell_waiting(self, load_id: str) -> None:
+        """Say it as long as arrivals wait for a slot: the master may add some."""
+        while load_id == self._load_id and not self._has_drained:
+            gevent.sleep(LOOK_INTERVAL_S)
+            if waiting := self._participant.waiting:
+                self._tell(messages.WAITING, {"waiting": waiting})
 
     def on_deal(self, msg: Any, **_kwargs: Any) -> None:
         """Workers have come or gone."""

@@ -14,6 +14,7 @@ from loadgen.dealing import Deal, Hand, deal_to
 from loadgen.participant import Drained
 from loadgen.phases import PhaseClock
 from loadgen.shippers import Receiver
+from loadgen.slots import LOOK_INTERVAL_S
 from scenarios.run_directory import CellDirectory
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class WorkerCrew:
         self._clocks: dict[str, list[tuple[float, float]]] = {}
         self._phases = PhaseClock(())
         self._start_at: float | None = None
+        self._waiting: dict[str, tuple[float, int]] = {}
         self._receiver = Receiver(cell, load_id, self._tell_written)
         self._watch: gevent.Greenlet | None = None
 
@@ -74,6 +76,15 @@ class WorkerCrew:
         answered_at, asked_at = now(), float(data["asked_at"])
         ahead_s = (asked_at + answered_at) / 2.0 - float(data["at"])
         self._clocks.setdefault(data["client_id"], []).append((answered_at - asked_at, ahead_s))
+
+    def on_waiting(self, data: Mapping[str, Any]) -> None:
+        """Arrivals wait for a slot at a worker."""
+        self._waiting[data["client_id"]] = now(), int(data["waiting"])
+
+    @property
+    def waiting(self) -> int:
+        """Arrivals that wait for a slot, as far as workers have said so a moment ago."""
+        return sum(count for at, count in self._waiting.values() if now() - at < 2.0 * LOOK_INTERVAL_S)
 
     def on_lines(self, data: Mapping[str, Any], client_id: str) -> None:
         """A worker's lines."""

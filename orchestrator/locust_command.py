@@ -157,6 +157,7 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
         "--warmup": format_seconds(cell.warmup_s),
         "--think-time": format_range_s(cell.think_time_s),
         "--max-lag": format_seconds(cell.max_lag_s),
+        "--max-slots": str(cell.max_slots or 0),
         "--drain-timeout": format_seconds(cell.drain_timeout_s),
         "--call-timeout": CALL_TIMEOUT,
         # The cell ends by itself long before: what a locust.conf of the user's says must not end it earlier.
@@ -175,7 +176,7 @@ def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
 
 def child_environment(environ: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
     """The environment of a Locust process: no LOCUST_ settings of the user's; on loopback no real credentials."""
-    switches = {name.upper() for name in _SWITCHES}
+    switches = {name.upper() for name in (*_SWITCHES, "ship_records")}
     kept = {name: value for name, value in environ.items() if not name.startswith("LOCUST_") and name not in switches}
     kept["PYTHONUNBUFFERED"] = "1"
     if not endpoint.is_loopback:

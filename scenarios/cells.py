@@ -62,6 +62,7 @@ class Cell:
     think_time_s: tuple[float, float]
     spawn_rate_rps: float
     max_lag_s: float
+    max_slots: int | None
     drain_timeout_s: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,6 +203,7 @@ def _template(scenario: Scenario) -> Cell:
         think_time_s=load.think_time_s,
         spawn_rate_rps=load.spawn_rate_rps,
         max_lag_s=load.max_lag_s,
+        max_slots=load.max_slots,
         drain_timeout_s=load.drain_timeout_s,
     )
 

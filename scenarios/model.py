@@ -314,6 +314,9 @@ class Load(Shape):
     max_lag_s: DurationS = Field(
         1.0, alias="max_lag", description="An arrival that no slot takes within this is dropped and counted; open loop."
     )
+    max_slots: Users | None = Field(
+        None, description="Slots that the open loop may grow to while arrivals wait; default ten times the plan's."
+    )
     drain_timeout_s: WaitS = Field(
         30.0, alias="drain_timeout", description="How long calls in flight may finish at the end of a cell."
     )

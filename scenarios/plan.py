@@ -176,6 +176,13 @@ def slots_for(in_flight: float) -> int:
     return max(MIN_SLOTS, math.ceil(roomy + SLOT_DEVIATIONS * math.sqrt(roomy)))
 
 
+def mean_e2e_s(
+    sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart = NO_SYSTEM
+) -> float:
+    """Expected seconds of a call; UnknownModelError for a model whose speed nobody knows."""
+    return _mean_e2e_s(_parts(sample, max_tokens, catalog, system))
+
+
 def make_plan(
     cells: Iterable[Cell],
     samples: Mapping[str, Sequence[SampledMessage]],
@@ -205,8 +212,8 @@ def plan_cell(
 ) -> CellPlan:
     """The plan of one cell."""
     parts = _parts(sample, cell.max_tokens, catalog, system)
-    mean_e2e_s = math.fsum(part.share * part.e2e_s for part in parts)
-    requests, requests_per_minute, in_flight = _load(cell, mean_e2e_s)
+    e2e_s = _mean_e2e_s(parts)
+    requests, requests_per_minute, in_flight = _load(cell, e2e_s)
     models = tuple(_plan_model(cell, part, requests, requests_per_minute, catalog) for part in parts)
     return CellPlan(
         cell=cell,
@@ -215,7 +222,7 @@ def plan_cell(
         output_tokens=math.fsum(requests * part.share * part.output_tokens for part in parts),
         peak_in_flight=in_flight,
         slots=cell.users or slots_for(in_flight),
-        duration_s=cell.ramp_s + cell.warmup_s + cell.duration_s + mean_e2e_s + CELL_OVERHEAD_S,
+        duration_s=cell.ramp_s + cell.warmup_s + cell.duration_s + e2e_s + CELL_OVERHEAD_S,
         cost=_total_cost(model.cost for model in models),
         models=models,
     )
@@ -249,6 +256,10 @@ class _Part:
     output_tokens: float
     most_output_tokens: float
     e2e_s: float
+
+
+def _mean_e2e_s(parts: Sequence["_Part"]) -> float:
+    return math.fsum(part.share * part.e2e_s for part in parts)
 
 
 def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart) -> list[_Part]:
