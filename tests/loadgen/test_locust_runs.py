@@ -248,11 +248,15 @@ def test_calls_that_outlast_the_drain_are_aborted_and_never_successes(tmp_path: 
     assert locusts_own_counts(tmp_path)["Aggregated"] == len(records)
 
 
-def test_arrivals_without_a_slot_are_dropped_recorded_and_never_sent(start_emulator: Any, tmp_path: Path) -> None:
+def test_arrivals_without_a_slot_are_dropped_recorded_with_their_type_and_never_sent(
+    start_emulator: Any, tmp_path: Path
+) -> None:
     slow = {"default": FAST["default"] | {"latency": {"ttft_ms": {"distribution": "fixed", "median": 1500}}}}
     emulator = start_emulator(config=slow)
-    options = ("-u", "2", "-r", "2", "--rate", "10/s", "--arrival-process", "constant", "--max-lag", "0.2s")
-    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *NOVA, *options, "--test-duration", "3s")
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time,query_type\n" + "".join(f"{n / 10},type{n % 3}\n" for n in range(30)))
+    options = ("-u", "2", "-r", "2", "--pattern", "replay", "--trace-file", str(trace), "--max-lag", "0.2s")
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path / "results", *NOVA, *options)
     locust.finish()
     outcomes = Counter(str(record.outcome) for record in locust.records())
     dropped = [record for record in locust.records() if record.outcome is Outcome.DROPPED]
@@ -260,8 +264,9 @@ def test_arrivals_without_a_slot_are_dropped_recorded_and_never_sent(start_emula
     assert outcomes.total() == locust.load()["arrivals_offered"] == 30
     assert outcomes["ok"] == len(emulator.truth())
     assert outcomes["dropped"] == 30 - outcomes["ok"] > 0
+    assert Counter(record.query_type for record in locust.records()) == {"type0": 10, "type1": 10, "type2": 10}
     assert all(record.started_at is None and record.intended_at is not None for record in dropped)
-    assert locusts_own_counts(tmp_path)["Aggregated"] == outcomes["ok"]
+    assert locusts_own_counts(tmp_path / "results")["Aggregated"] == outcomes["ok"]
 
 
 def test_throttles_are_failures_that_stay_out_of_the_latency(start_emulator: Any, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from loadgen.options import OPTIONS, OptionsError, add_options, read_options
+from loadgen.options import OPTIONS, LoadOptions, OptionsError, add_options, read_options
+from loadgen.preparation import prepare
+from scenarios.prompts import load_prompts
+from scenarios.traffic import SinglePromptSampler
 
 
 class _Parser(ArgumentParser):
@@ -104,6 +107,23 @@ def test_a_file_of_stages_takes_the_place_of_rate_and_pattern(tmp_path: Path) ->
     stages.write_text("stages:\n- {rate: 2}\n")
     with pytest.raises(OptionsError, match=r"stages.yaml:2: stages\[0\].rate: 2 is not a rate"):
         read_options(parsed("--stages-file", str(stages)))
+
+
+class OwnMessages:
+    """A user class as a locustfile of one's own has it."""
+
+    @classmethod
+    def make_sampler(cls, options: LoadOptions) -> SinglePromptSampler:
+        return SinglePromptSampler(load_prompts(), "small", 1, options.model_id)
+
+
+def test_users_with_messages_of_their_own_are_not_silently_replayed_with_others(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time\n0\n")
+
+    assert prepare(parsed(), None, [OwnMessages]).samplers.keys() == {OwnMessages}
+    with pytest.raises(OptionsError, match=r"OwnMessages has messages of its own .* loadgen.users.replaying"):
+        prepare(parsed("--pattern", "replay", "--trace-file", str(trace)), None, [OwnMessages])
 
 
 def test_no_prefix_can_be_asked_for() -> None:
