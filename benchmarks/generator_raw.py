@@ -19,7 +19,8 @@ from bedrock.invocation import InvocationRecord
 from bedrock.outcome import Outcome
 from benchmarks.emulator_rig import sdk_requests
 from benchmarks.generator_raw_answer import RawCall, RawPlan
-from scenarios.patterns import arrivals, sustained
+from scenarios.arrivals import arrivals, poisson_process
+from scenarios.patterns import sustained
 from scenarios.run_directory import CellDirectory, write_json
 
 #: Time to build the schedule after its beginning has been announced.
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     phase = {"name": "steady", "started_at": start_at, "ended_at": start_at + options.seconds}
     write_json(cell.load_json, {"phases": [phase]})
     profile = sustained(options.rate, options.seconds)
-    due_at = [start_at + arrival.at_s for arrival in arrivals(profile, "poisson", options.seed)]
+    due_at = [start_at + arrival.at_s for arrival in arrivals(profile, poisson_process, options.seed)]
     gc.disable()  # nothing here makes cycles
     calls = run(due_at)
     _write(cell.requests("local"), options.reader, calls)

@@ -12,16 +12,20 @@ from random import Random
 from typing import Protocol
 
 from bedrock.clock import now
-from scenarios.patterns import Arrival
+from scenarios.arrivals import Arrival, Wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Leave to send one message. `intended_at` None: the call itself sets the time (closed loop)."""
+    """Leave to send one message. `intended_at` None: the call itself sets the time (closed loop).
+
+    `wanted` is what a replayed trace says of the message.
+    """
 
     index: int
     intended_at: float | None
     phase: str | None
+    wanted: Wanted | None = None
 
 
 class Pacer(Protocol):
@@ -78,7 +82,7 @@ class OpenLoop:
             if wait_s > 0.0:
                 gevent.sleep(wait_s)
             self._offered += 1
-            self._queue.put(Turn(arrival.index, due_at, arrival.phase))
+            self._queue.put(Turn(arrival.index, due_at, arrival.phase, arrival.wanted))
 
     def next_turn(self, *, is_first: bool) -> Turn:
         """The next arrival that is not too late; the late ones on the way are dropped."""

@@ -125,7 +125,7 @@ class Director:
         workers = self._worker_ids()
         start_at = now() + (START_LEAD_DISTRIBUTED_S if workers else START_LEAD_LOCAL_S)
         if options.is_open_loop:
-            self._phases = open_loop_phases(options.profile().phases(), self._started_at, start_at)
+            self._phases = open_loop_phases(options.schedule().phases(), self._started_at, start_at)
         else:
             self._phases = closed_loop_phases(self._started_at, now(), options.warmup_s, options.test_duration_s)
         self._announce(workers, start_at)

@@ -16,13 +16,20 @@ from bedrock.bodies import APIS
 from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
 from bedrock.client import TRANSPORTS
 from bedrock.retry import POLICIES
-from scenarios.patterns import PATTERNS, PROCESSES, PatternError, RateProfile, build_profile
+from scenarios.arrivals import BURSTINESS_RANGE, PROCESSES
+from scenarios.loading import ScenarioError
+from scenarios.patterns import DEFAULT_STEPS, MAX_STEPS, PATTERNS, REPLAY, PatternError, step_levels
+from scenarios.problems import ProblemsError
+from scenarios.schedule import Schedule, Stage, make_schedule
+from scenarios.stages import read_stages
+from scenarios.trace import Trace
 from scenarios.units import (
     UnitError,
     parse_duration_range_s,
     parse_duration_s,
     parse_rate_rps,
     parse_share,
+    parse_start_rate_rps,
 )
 
 DEFAULT_PROMPTS_FILE = str(Path(__file__).parent.parent / "prompts.json")
@@ -69,10 +76,17 @@ OPTIONS = (
     Option("--region", "REGION", "us-east-1", "AWS region"),
     Option("--rate", "RATE", "", "arrivals, like 5/s: open loop, users are slots; empty: closed loop"),
     Option("--pattern", "PATTERN", "sustained", "traffic pattern of the open loop", PATTERNS),
-    Option("--arrival-process", "ARRIVAL_PROCESS", "poisson", "spacing of arrivals", tuple(PROCESSES)),
+    Option("--arrival-process", "ARRIVAL_PROCESS", "poisson", "spacing of arrivals", PROCESSES),
+    Option("--burstiness", "BURSTINESS", "1", "of gamma: 1 is poisson, below it arrivals cluster"),
+    Option("--start-rate", "START_RATE", "", "where ramp and steps begin, like 2/s; empty: 0/s, or rate / steps"),
+    Option("--steps", "STEPS", DEFAULT_STEPS, "number of equal steps up to the rate"),
+    Option("--step-rates", "STEP_RATES", "", "rates of the steps, with commas; empty: equal steps up to the rate"),
     Option("--spike-factor", "SPIKE_FACTOR", "10", "height of a spike, times the rate"),
     Option("--spike-window", "SPIKE_WINDOW", "40%-60%", "when the spike is, as shares of the duration"),
-    Option("--test-duration", "TEST_DURATION", "", "measured time, like 1m; empty: until stopped"),
+    Option("--trace-file", "TRACE_FILE", "", "of replay: CSV or JSONL file with the time of each message"),
+    Option("--trace-speed", "TRACE_SPEED", "1", "how many times as fast the trace is replayed"),
+    Option("--stages-file", "STAGES_FILE", "", "YAML file with stages of load, instead of rate and pattern"),
+    Option("--test-duration", "TEST_DURATION", "", "measured time, like 1m; empty: until stopped, or a whole trace"),
     Option("--warmup", "WARMUP", "0s", "unmeasured time at the start"),
     Option("--think-time", "THINK_TIME", "0.5s-1.5s", "pause of a user between answers, closed loop"),
     Option("--max-lag", "MAX_LAG", "1s", "arrivals that no slot takes within this are dropped"),
@@ -120,7 +134,7 @@ def add_options(parser: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """Validated options of one test. Durations in seconds; `rate_rps` None is the closed loop."""
+    """Validated options of one test. Durations in seconds; `stages` are the open loop's, the closed loop has none."""
 
     model_id: str
     routing: str
@@ -134,11 +148,7 @@ class LoadOptions:
     target: str
     endpoint_url: str
     region: str
-    rate_rps: float | None
-    pattern: str
-    arrival_process: str
-    spike_factor: float
-    spike_window: tuple[float, float]
+    stages: tuple[Stage, ...]
     test_duration_s: float
     warmup_s: float
     think_time_s: tuple[float, float]
@@ -161,20 +171,15 @@ class LoadOptions:
     @property
     def is_open_loop(self) -> bool:
         """Whether arrivals follow a schedule (open loop) or users wait for their answers (closed loop)."""
-        return self.rate_rps is not None
+        return bool(self.stages)
 
-    def profile(self) -> RateProfile:
-        """The schedule's rate profile; open loop only."""
-        if self.rate_rps is None:
-            raise PatternError("A closed loop has no rate profile")
-        return build_profile(
-            self.pattern,
-            self.rate_rps,
-            self.test_duration_s,
-            warmup_s=self.warmup_s,
-            spike_factor=self.spike_factor,
-            spike_window=self.spike_window,
-        )
+    def schedule(self) -> Schedule:
+        """All arrivals, warm-up included; open loop only."""
+        return make_schedule(self.stages, self.warmup_s)
+
+    def traces(self) -> list[Trace]:
+        """The traces that are replayed."""
+        return [replay.trace for replay in self.schedule().replays()] if self.stages else []
 
 
 def read_options(namespace: Namespace) -> LoadOptions:
@@ -193,11 +198,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
         target=reader.choice("target", TARGETS),
         endpoint_url=reader.text("endpoint_url"),
         region=reader.text("region"),
-        rate_rps=reader.parsed("rate", lambda text: parse_rate_rps(text) if text else None, None),
-        pattern=reader.choice("pattern", PATTERNS),
-        arrival_process=reader.choice("arrival_process", tuple(PROCESSES)),
-        spike_factor=reader.parsed("spike_factor", float, 10.0),
-        spike_window=reader.parsed("spike_window", _parse_window, (0.4, 0.6)),
+        stages=_stages(reader),
         test_duration_s=reader.parsed("test_duration", _parse_test_duration_s, math.inf),
         warmup_s=reader.parsed("warmup", parse_duration_s, 0.0),
         think_time_s=reader.parsed("think_time", parse_duration_range_s, (0.5, 1.5)),
@@ -218,12 +219,47 @@ def read_options(namespace: Namespace) -> LoadOptions:
         run_id=reader.text("run_id"),
     )
     if not reader.problems and options.is_open_loop:
-        reader.attempt("pattern", options.profile)
+        reader.attempt("pattern", options.schedule)
     if options.failover_cool_down_s > options.failover_max_cool_down_s:
         reader.problems.append("--failover-cool-down: must not be longer than --failover-max-cool-down")
     if reader.problems:
         raise OptionsError(reader.problems)
     return options
+
+
+def _stages(reader: "_Reader") -> tuple[Stage, ...]:
+    """The open loop's stages; none where nothing says how much arrives: a closed loop."""
+    stages_file = reader.text("stages_file")
+    alone = _one_stage(reader)
+    if stages_file:
+        if alone:
+            reader.problems.append("--stages-file: cannot be combined with a rate or a trace; give one of them")
+        return reader.attempt("stages_file", lambda: read_stages(Path(stages_file).absolute())) or ()
+    return alone
+
+
+def _one_stage(reader: "_Reader") -> tuple[Stage, ...]:
+    pattern = reader.choice("pattern", PATTERNS)
+    rate_rps = reader.parsed("rate", lambda text: parse_rate_rps(text) if text else None, None)
+    start_rps = reader.parsed("start_rate", lambda text: parse_start_rate_rps(text) if text else None, None)
+    count = reader.parsed("steps", _step_count, DEFAULT_STEPS)
+    listed: tuple[float, ...] = reader.parsed("step_rates", _parse_rates_rps, ())
+    test_duration_s = reader.parsed("test_duration", _parse_test_duration_s, math.inf)
+    levels = listed if listed or rate_rps is None else step_levels(rate_rps, count, start_rps)
+    stage = Stage(
+        pattern=pattern,
+        rate_rps=max(levels, default=None) if pattern == "steps" else rate_rps,
+        duration_s=None if math.isinf(test_duration_s) else test_duration_s,
+        process=reader.choice("arrival_process", PROCESSES),
+        burstiness=reader.parsed("burstiness", _burstiness, 1.0),
+        start_rps=start_rps or 0.0,
+        levels_rps=levels if pattern == "steps" else (),
+        spike_factor=reader.parsed("spike_factor", float, 10.0),
+        spike_window=reader.parsed("spike_window", _parse_window, (0.4, 0.6)),
+        trace=reader.text("trace_file") or None if pattern == REPLAY else None,
+        trace_speed=reader.parsed("trace_speed", float, 1.0),
+    )
+    return (stage,) if pattern == REPLAY or stage.rate_rps is not None else ()
 
 
 class _Reader:
@@ -259,7 +295,9 @@ class _Reader:
     def attempt(self, name: str, action: Callable[[], T]) -> T | None:
         try:
             return action()
-        except (UnitError, PatternError) as error:
+        except ScenarioError as error:
+            self.problems += map(str, error.problems)
+        except (UnitError, PatternError, ProblemsError) as error:
             self._add(name, str(error))
         except ValueError:
             self._add(name, f"{self.text(name)!r} is not a number")
@@ -278,6 +316,27 @@ def _positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise UnitError(f"{text} must be at least 1")
+    return value
+
+
+def _step_count(text: str) -> int:
+    count = _positive_int(text)
+    if count > MAX_STEPS:
+        raise UnitError(f"{text} must be at most {MAX_STEPS}")
+    return count
+
+
+def _parse_rates_rps(text: str) -> tuple[float, ...]:
+    rates = tuple(parse_rate_rps(item) for item in text.split(",")) if text else ()
+    if len(rates) > MAX_STEPS or any(rate <= 0.0 for rate in rates):
+        raise UnitError(f"steps must be above 0/s, and at most {MAX_STEPS}")
+    return rates
+
+
+def _burstiness(text: str) -> float:
+    value, (low, high) = float(text), BURSTINESS_RANGE
+    if not low <= value <= high:
+        raise UnitError(f"{text} must lie between {low:g} and {high:g}")
     return value
 
 

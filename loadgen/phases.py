@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.patterns import Phase
+from scenarios.rates import Phase
 
 
 @dataclass(frozen=True, slots=True)

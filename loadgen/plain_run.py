@@ -1,13 +1,14 @@
 """A results directory for tests that no orchestrator started: plain `locust -f`, headless or in the web UI."""
 
 import json
+import math
 import os
 import shlex
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from loadgen.options import OPTIONS, LoadOptions
 from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.provenance import git_commit, shell_command, versions
 from scenarios.run_directory import RUN_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, create_unused
+from scenarios.schedule import Outline, outline
 
 DEFAULT_PARENT = Path("test_results")
 
@@ -153,7 +155,7 @@ def _region_prefix(options: LoadOptions, sent: Sent) -> str | None:
 
 
 def _cell_name(options: LoadOptions, sent: Sent, users: int) -> str:
-    load = f"r{options.rate_rps:g}" if options.rate_rps is not None else f"u{users}"
+    load = outline(options.stages).name if options.is_open_loop else f"u{users}"
     return f"{_region_prefix(options, sent) or 'base'}-{options.service_tier}-{options.prompt_size}-{load}"
 
 
@@ -166,7 +168,8 @@ def _unused_name(name: str, directory: RunDirectory) -> str:
 
 
 def _cell_entry(name: str, options: LoadOptions, sent: Sent, users: int) -> dict[str, Any]:
-    duration_s = options.test_duration_s
+    closed_s = None if math.isinf(options.test_duration_s) else options.test_duration_s
+    load = outline(options.stages) if options.is_open_loop else Outline(None, "sustained", None, closed_s)
     return {
         "cell": name,
         "status": "running",
@@ -179,10 +182,8 @@ def _cell_entry(name: str, options: LoadOptions, sent: Sent, users: int) -> dict
         "api": options.api,
         "load_model": "open" if options.is_open_loop else "closed",
         "users": None if options.is_open_loop else users,
-        "rate_rps": options.rate_rps,
-        "pattern": options.pattern,
-        "process": options.arrival_process if options.is_open_loop else None,
-        "duration_s": None if duration_s == float("inf") else duration_s,
+        **asdict(load),
+        "stages": [asdict(stage) for stage in options.stages],
         "warmup_s": options.warmup_s,
         "max_tokens": options.max_tokens,
     }

@@ -12,6 +12,8 @@ from bedrock.endpoint import Endpoint, EndpointError
 from loadgen.options import AWS, DEFAULT_ENDPOINT_URL, LoadOptions, OptionsError, read_options
 from loadgen.session import Sampler
 from scenarios.prompts import PromptFileError
+from scenarios.replayed import ReplaySampler
+from scenarios.trace import TraceError
 from scenarios.traffic import TrafficError
 
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
@@ -51,8 +53,12 @@ def prepare(namespace: Namespace, host: str | None, user_classes: Iterable[Any])
             continue
         try:
             samplers[user_class] = factory(options)
-        except (PromptFileError, TrafficError, UnknownModelError) as error:
+        except (PromptFileError, TraceError, TrafficError, UnknownModelError) as error:
             problems.append(str(error))
+            continue
+        if options.traces() and not isinstance(samplers[user_class], ReplaySampler):
+            text = f"--pattern: {user_class.__name__} has messages of its own and cannot replay a trace"
+            problems.append(f"{text}; wrap its sampler with loadgen.users.replaying")
     if problems:
         raise OptionsError(problems)
     return Preparation(options, resolve_endpoint(options, host), samplers)

@@ -24,7 +24,7 @@ from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
 from loadgen.response_recording import ResponseRecorder
-from scenarios.patterns import Arrival, arrivals, deal
+from scenarios.arrivals import Arrival, deal
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
 
@@ -182,7 +182,7 @@ class LoadSession:
             api=options.api,
             model_id=profile_id(message.model_id, options.region_prefix),
             prompt=message.text,
-            max_tokens=options.max_tokens,
+            max_tokens=message.max_tokens or options.max_tokens,
             # A model with no tiers to choose from is asked as its users ask it: without naming one.
             service_tier=None if only_default else options.service_tier,
         )
@@ -201,6 +201,8 @@ class LoadSession:
     def record_dropped(self, turn: Turn) -> None:
         """Record an arrival that was never sent: no slot took it in time, or the test ended first."""
         record = self._new_record(turn)
+        if turn.wanted is not None:  # what a trace counts is counted although it was not sent
+            record.query_type = turn.wanted.query_type
         record.outcome = Outcome.DROPPED
         self._recorder.write(record)
         self._report(record)
@@ -235,7 +237,7 @@ class LoadSession:
 
 
 def _schedule(options: LoadOptions, share: int, shares: int) -> Iterator[Arrival]:
-    return deal(arrivals(options.profile(), options.arrival_process, options.seed), share, shares)
+    return deal(options.schedule().arrivals(options.seed), share, shares)
 
 
 def _describe(record: InvocationRecord, message: Message) -> None:

@@ -18,7 +18,8 @@ from loadgen.options import DEFAULT_ENDPOINT_URL, LoadOptions, OptionsError
 from loadgen.participant import Participant
 from loadgen.preparation import ENDPOINT_VARIABLE
 from loadgen.session import Sampler
-from scenarios.prompts import load_prompts
+from scenarios.prompts import PromptLibrary, load_prompts
+from scenarios.replayed import ReplaySampler, TypedSampler
 from scenarios.traffic import Message, MessageSampler, SinglePromptSampler, load_mix, load_routing
 
 
@@ -66,8 +67,10 @@ class BedrockUser(User):
 
     def next_message(self) -> Message:
         """The message of the current turn."""
-        index = 0 if self._turn is None else self._turn.index
-        return self._participant.samplers[type(self)].message(index)
+        turn, sampler = self._turn, self._participant.samplers[type(self)]
+        if turn is not None and turn.wanted is not None and isinstance(sampler, ReplaySampler):
+            return sampler.message_as(turn.index, turn.wanted)
+        return sampler.message(0 if turn is None else turn.index)
 
     def ask(self, message: Message) -> InvocationRecord:
         """Send a message and read its whole answer; one Locust request event, one record."""
@@ -85,11 +88,12 @@ class MangaAssistUser(BedrockUser):
     mix: ClassVar[str] = "mangaassist"
 
     @classmethod
-    def make_sampler(cls, options: LoadOptions) -> MessageSampler:
+    def make_sampler(cls, options: LoadOptions) -> Sampler:
         """Messages of the mix, of one prompt size or of the mix's own sizes."""
         size = None if options.prompt_size == "mixed" else options.prompt_size
         library = load_prompts(options.prompts_file)
-        return MessageSampler(load_mix(cls.mix), load_routing(options.routing), library, size, options.seed)
+        sampler = MessageSampler(load_mix(cls.mix), load_routing(options.routing), library, size, options.seed)
+        return replaying(sampler, library, options)
 
 
 class SinglePromptUser(BedrockUser):
@@ -98,7 +102,7 @@ class SinglePromptUser(BedrockUser):
     abstract = True
 
     @classmethod
-    def make_sampler(cls, options: LoadOptions) -> SinglePromptSampler:
+    def make_sampler(cls, options: LoadOptions) -> Sampler:
         """The library's default prompts of the size.
 
         UnknownModelError for a model that is no chat model, OptionsError for the sizes of the mix, which is not sent.
@@ -106,6 +110,15 @@ class SinglePromptUser(BedrockUser):
         if options.prompt_size == "mixed":
             raise OptionsError(["--prompt-size: mixed takes the sizes of the mix, and this sends single prompts"])
         default_catalog().resolve_chat(options.model_id)
-        return SinglePromptSampler(
-            load_prompts(options.prompts_file), options.prompt_size, options.seed, options.model_id
-        )
+        library = load_prompts(options.prompts_file)
+        sampler = SinglePromptSampler(library, options.prompt_size, options.seed, options.model_id)
+        return replaying(sampler, library, options)
+
+
+def replaying(sampler: TypedSampler, library: PromptLibrary, options: LoadOptions) -> Sampler:
+    """The sampler, able to make the messages of the traces that the options replay, if there are any.
+
+    TraceError for a message that cannot be made. A locustfile with a sampler of its own uses this as well.
+    """
+    traces = options.traces()
+    return ReplaySampler(sampler, library, traces) if traces else sampler

@@ -17,6 +17,7 @@ from orchestrator.progress import Progress, Snapshot
 from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
 from scenarios.cells import Cell
 from scenarios.plan import CELL_OVERHEAD_S
+from scenarios.stages import write_stages
 
 #: Exit code of a Locust run that refused its configuration before it sent anything.
 LOCUST_REFUSED = 4
@@ -58,6 +59,8 @@ class CellRunner:
         directory = self.identity.directory.cell(cell.cell)
         console = directory.path / "console.log"
         watch = CellWatch(directory, default_catalog())
+        if len(cell.stages) > 1:
+            write_stages(directory.stages_yaml, cell.stages)
         spent_before = self._spent
 
         def look() -> StopReason | None:
@@ -87,7 +90,7 @@ class CellRunner:
     def _snapshot(self, cell: Cell, number: int, watch: CellWatch) -> Snapshot:
         at, tally = now(), watch.tally
         schedule_at = watch.schedule_started_at
-        offered = cell.profile().rate_at(at - schedule_at) if cell.is_open and schedule_at is not None else None
+        offered = cell.schedule().rate_at(at - schedule_at) if cell.is_open and schedule_at is not None else None
         return Snapshot(
             cell=cell.cell,
             cell_number=number,

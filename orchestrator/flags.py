@@ -20,6 +20,9 @@ _FALSE = ("0", "false", "no", "off")
 #: Cells beside the cross product belong to the dimensions they were written for.
 _INCLUDE: KeyPath = ("matrix", "include")
 
+#: What says in a scenario's load how much arrives.
+_AMOUNTS: tuple[KeyPath, ...] = (("load", "rate"), ("load", "step_rates"), ("load", "stages"))
+
 
 def _text(text: str) -> str:
     return text.strip()
@@ -37,6 +40,13 @@ def _whole(text: str) -> int:
     if not re.fullmatch(r"-?\d+", text.strip()):
         raise ValueError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
 
 
 def _counts(text: str) -> list[int]:
@@ -178,7 +188,7 @@ SCENARIO_FLAGS = (
         "numbers of users: closed loop",
         "N,...",
         ("matrix", "user_counts"),
-        (("matrix", "rates"), ("load", "rate"), ("load", "users"), ("load", "model"), _INCLUDE),
+        (("matrix", "rates"), *_AMOUNTS, ("load", "users"), ("load", "model"), _INCLUDE),
     ),
     Flag(
         "--rates",
@@ -186,7 +196,7 @@ SCENARIO_FLAGS = (
         "arrival rates, like 5/s,10/s: open loop",
         "R/s,...",
         ("matrix", "rates"),
-        (("matrix", "user_counts"), ("load", "rate"), ("load", "users"), ("load", "model"), _INCLUDE),
+        (("matrix", "user_counts"), *_AMOUNTS, ("load", "users"), ("load", "model"), _INCLUDE),
     ),
     Flag(
         "--patterns",
@@ -194,15 +204,28 @@ SCENARIO_FLAGS = (
         "shapes of the rate over the duration",
         "NAME,...",
         ("matrix", "patterns"),
-        (("load", "pattern"), _INCLUDE),
+        (("load", "pattern"), ("load", "stages"), _INCLUDE),
     ),
+    Flag("--arrival-process", _text, "spacing of arrivals: poisson, constant or gamma", "NAME", ("load", "process")),
+    Flag("--burstiness", _number, "of gamma: 1 is poisson, below it arrivals cluster", "N", ("load", "burstiness")),
+    Flag("--start-rate", _text, "where ramp and steps begin, like 2/s", "R/s", ("load", "start_rate")),
+    Flag("--steps", _whole, "number of equal steps up to the rate", "N", ("load", "steps"), (("load", "step_rates"),)),
+    Flag(
+        "--trace-file",
+        _text,
+        "CSV or JSONL file with the time of each message, for the pattern replay",
+        "FILE",
+        ("load", "trace"),
+        (("load", "stages"), _INCLUDE),
+    ),
+    Flag("--trace-speed", _number, "how many times as fast a trace is replayed", "N", ("load", "trace_speed")),
     Flag(
         "--test-duration",
         _duration,
         "measured time per cell, like 1m; a bare number is seconds",
         "TIME",
         ("load", "duration"),
-        ((*_INCLUDE, "*", "duration"),),
+        ((*_INCLUDE, "*", "duration"), ("load", "step_duration")),
     ),
     Flag("--warmup", _text, "unmeasured time before it", "TIME", ("load", "warmup"), ((*_INCLUDE, "*", "warmup"),)),
     Flag("--spawn-rate", _text, "users started a second", "N", ("load", "spawn_rate")),

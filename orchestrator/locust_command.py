@@ -19,7 +19,9 @@ from scenarios.model import (
     format_seconds,
     format_window,
 )
+from scenarios.patterns import DEFAULT_STEPS
 from scenarios.run_directory import RunDirectory
+from scenarios.schedule import Stage
 
 PROJECT = Path(__file__).parent.parent
 LOCUSTFILES = PROJECT / "locustfiles"
@@ -78,7 +80,8 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
         if identity.master_port is not None:
             port = str(identity.master_port)
             command += ["--master-bind-port", port, "--master-port", port]
-    options = _call_options(cell, identity) | _load_options(cell) | _run_options(cell, identity)
+    options = _call_options(cell, identity) | _stage_options(cell, identity)
+    options |= _load_options(cell) | _run_options(cell, identity)
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
 
@@ -106,14 +109,32 @@ def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
     }
 
 
+def _stage_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
+    """The open loop's load: one stage as options, several as a file, which the cell's directory has."""
+    several = len(cell.stages) > 1
+    stages_file = str(identity.directory.cell(cell.cell).stages_yaml.absolute()) if several else ""
+    # Of a closed loop only the duration counts, of several stages only the file.
+    neutral = Stage("sustained", None, None if several else cell.duration_s, "poisson")
+    stage = cell.stages[0] if len(cell.stages) == 1 else neutral
+    return {
+        "--rate": "" if stage.rate_rps is None else format_rps(stage.rate_rps),
+        "--pattern": stage.pattern,
+        "--arrival-process": stage.process,
+        "--burstiness": f"{stage.burstiness:.12g}",
+        "--start-rate": format_rps(stage.start_rps),
+        "--step-rates": ",".join(map(format_rps, stage.levels_rps)),
+        "--spike-factor": f"{stage.spike_factor:.12g}",
+        "--spike-window": format_window(stage.spike_window),
+        "--trace-file": stage.trace or "",
+        "--trace-speed": f"{stage.trace_speed:.12g}",
+        "--test-duration": "" if stage.duration_s is None else format_seconds(stage.duration_s),
+        "--steps": str(DEFAULT_STEPS),
+        "--stages-file": stages_file,
+    }
+
+
 def _load_options(cell: Cell) -> dict[str, str | None]:
     return {
-        "--rate": "" if cell.rate_rps is None else format_rps(cell.rate_rps),
-        "--pattern": cell.pattern,
-        "--arrival-process": cell.process,
-        "--spike-factor": f"{cell.spike_factor:g}",
-        "--spike-window": format_window(cell.spike_window),
-        "--test-duration": format_seconds(cell.duration_s),
         "--warmup": format_seconds(cell.warmup_s),
         "--think-time": format_range_s(cell.think_time_s),
         "--max-lag": format_seconds(cell.max_lag_s),

@@ -1,5 +1,7 @@
 """Everything that can be found wrong before anything is sent, and the plan of what would be."""
 
+import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario
 from scenarios.plan import Plan, make_plan
 from scenarios.problems import ProblemsError
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
+from scenarios.replayed import ReplaySampler
+from scenarios.stages import traces
+from scenarios.trace import read_trace
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
 
 #: Messages that a plan looks at per cell: enough for the shares of the mix to be exact.
@@ -55,6 +60,8 @@ def prepare(settings: Settings) -> Preparation:
     names = {name for name in (scenario.routing, *(extra.routing for extra in scenario.matrix.include)) if name}
     routings = {name: _attempt(problems, settings.source("routing"), partial(load_routing, name)) for name in names}
     known = {name: routing for name, routing in routings.items() if routing is not None}
+    for trace in traces(scenario):
+        _attempt(problems, settings.source("load.trace"), partial(read_trace, trace))
     if problems or library is None:
         raise ScenarioError(*problems)
     catalog = default_catalog()
@@ -119,26 +126,43 @@ def _samples(
 ) -> dict[str, tuple[Message, ...]]:
     """The first messages each cell will send; ScenarioError where the library has no prompt for one."""
     problems: list[Problem] = []
+    seed = settings.scenario.seed
+
+    def sampler(model_id: str | None, routing: str | None, size: str) -> MessageSampler | SinglePromptSampler:
+        chosen = None if size == "mixed" else size
+        if model_id is None:
+            return MessageSampler(load_mix(MANGAASSIST), routings[routing or ""], library, chosen, seed)
+        return SinglePromptSampler(library, chosen, seed, model_id)
 
     @cache
     def sample(model_id: str | None, routing: str | None, size: str) -> tuple[Message, ...]:
-        chosen = None if size == "mixed" else size
-        seed = settings.scenario.seed
-        sampler: MessageSampler | SinglePromptSampler
-        if model_id is None:
-            sampler = MessageSampler(load_mix(MANGAASSIST), routings[routing or ""], library, chosen, seed)
-        else:
-            sampler = SinglePromptSampler(library, chosen, seed, model_id)
-        return tuple(sampler.message(index) for index in range(SAMPLE_SIZE))
+        chooses = sampler(model_id, routing, size)
+        return tuple(chooses.message(index) for index in range(SAMPLE_SIZE))
+
+    def sample_of(cell: Cell) -> tuple[Message, ...]:
+        sent = cell.model_id, cell.routing, cell.prompt_size
+        if not cell.traces():
+            return sample(*sent)
+        return _replayed(cell, ReplaySampler(sampler(*sent), library, cell.traces()), seed)
 
     found = {}
     for cell in cells:
-        source = settings.source("matrix.prompt_sizes")
-        messages = _attempt(problems, source, partial(sample, cell.model_id, cell.routing, cell.prompt_size))
-        found[cell.cell] = messages or ()
+        traced = "load.trace" if cell.is_open and cell.traces() else "matrix.prompt_sizes"
+        found[cell.cell] = _attempt(problems, settings.source(traced), partial(sample_of, cell)) or ()
     if problems:
         raise ScenarioError(*dict.fromkeys(problems))
     return found
+
+
+def _replayed(cell: Cell, sampler: ReplaySampler, seed: int) -> tuple[Message, ...]:
+    """Messages from all over the cell's schedule: a trace need not be the same from begin to end."""
+    schedule = cell.schedule()
+    step = math.ceil(schedule.expected_between(0.0, schedule.duration_s) / SAMPLE_SIZE) or 1
+    chosen = itertools.islice(schedule.arrivals(seed), 0, None, step)
+    return tuple(
+        sampler.message(arrival.index) if arrival.wanted is None else sampler.message_as(arrival.index, arrival.wanted)
+        for arrival in chosen
+    )
 
 
 def _budget_problems(settings: Settings) -> Iterator[Problem]:

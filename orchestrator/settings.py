@@ -17,6 +17,7 @@ from bedrock.outcome import mask_accounts
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from scenarios.loading import Document, KeyPath, Problem, ScenarioError, build_scenario, format_path, read_document
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.stages import with_absolute_trace, with_absolute_traces
 from scenarios.traffic import absolute_routing
 
 #: What the source of a value begins with that an environment variable gave; its name follows.
@@ -277,10 +278,12 @@ def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged
         base = Path.cwd() if merged.is_overridden(("routing",)) else folder
         update["routing"] = absolute_routing(scenario.routing, base)
     if scenario.matrix.include:
-        update["matrix"] = _with_absolute_routings(scenario.matrix, folder)
+        update["matrix"] = _with_absolute_extras(scenario.matrix, folder)
     if scenario.prompts_file is not None:
         base = Path.cwd() if merged.is_overridden(("prompts_file",)) else folder
         update["prompts_file"] = str((base / scenario.prompts_file).resolve())
+    base = Path.cwd() if merged.is_overridden(("load", "trace")) else folder
+    update["load"] = with_absolute_traces(scenario.load, base)
     responses = (scenario.emulator or {}).get("responses")
     if isinstance(responses, list):  # the emulator's own check says what else is wrong with it
         files = [str((folder / file).resolve()) if isinstance(file, str) and file else file for file in responses]
@@ -288,11 +291,12 @@ def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged
     return scenario.model_copy(update=update)
 
 
-def _with_absolute_routings(matrix: Matrix, folder: Path) -> Matrix:
+def _with_absolute_extras(matrix: Matrix, folder: Path) -> Matrix:
     """Cells beside the cross product are always the file's own."""
+    traced = (with_absolute_trace(extra, folder) for extra in matrix.include)
     extras = (
         extra.model_copy(update={"routing": absolute_routing(extra.routing, folder)}) if extra.routing else extra
-        for extra in matrix.include
+        for extra in traced
     )
     return matrix.model_copy(update={"include": tuple(extras)})
 

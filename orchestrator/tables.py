@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
@@ -13,8 +14,10 @@ from orchestrator.preflight import Preparation
 from orchestrator.settings import Settings
 from reports.text import clean_tree
 from scenarios.cells import Cell
+from scenarios.patterns import REPLAY
 from scenarios.plan import CellPlan, CostRange, Plan
 from scenarios.promise import SLA_S
+from scenarios.schedule import STAGES
 from scenarios.units import format_duration, format_rate
 
 #: Width of tables where the output is no terminal: nothing is cut off.
@@ -118,7 +121,20 @@ def load_text(cell: Cell) -> str:
     time = format_duration(cell.duration_s)
     if cell.rate_rps is None:
         return f"{cell.users} users, {time}"
-    return f"{format_rate(cell.rate_rps)} {cell.process} {cell.pattern}, {time}"
+    rate = format_rate(cell.rate_rps)
+    if cell.pattern == STAGES:
+        return f"{len(cell.stages)} stages of {rate} on average, {time}"
+    if cell.pattern == REPLAY:
+        return f"{_replay_text(cell)}, {rate} on average, {time}"
+    return f"{rate} {cell.process} {cell.pattern}, {time}"
+
+
+def _replay_text(cell: Cell) -> str:
+    """Which trace, and how much of it where the duration cuts it."""
+    (replay,) = cell.schedule().replays()
+    whole = len(replay.trace.times_s)
+    part = "" if replay.count == whole else f", the first {_count(replay.count)} of {_count(whole)} messages"
+    return f"replay of {Path(replay.trace.file).name}{part}"
 
 
 def _quota_sentence(plan: Plan, index: int) -> str:

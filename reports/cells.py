@@ -6,13 +6,15 @@ from typing import Any
 
 from reports.numbers import MISSING
 from reports.text import shorten
+from scenarios.patterns import PATTERNS
+from scenarios.schedule import STAGES
 
 #: What a cell can differ in, from the outermost grouping to the innermost row. Its name counts only where cells
 #: agree in all the rest.
 DIMENSIONS = ("model", "region", "api", "pattern", "size", "load", "tier", "name")
 
 _SIZES = ("small", "medium", "large", "mixed")
-_PATTERNS = ("sustained", "ramp", "burst", "spike", "production", "replay")
+_PATTERNS = (*PATTERNS, STAGES)
 _TIERS = ("default", "priority", "flex", "reserved")
 
 

@@ -125,7 +125,7 @@ def _bands(material: Material, records: pd.DataFrame, zero: float) -> tuple[Band
     bands = []
     for name, phases in spans.groupby("cell", sort=False):
         cell = numbers.get(str(name))
-        loud = phases[phases["phase"].isin(_LOUD_PHASES)]
+        loud = phases[phases["phase"].map(_is_loud)]
         measured = phases[~phases["phase"].isin(NOT_MEASURED)]
         if single:
             bands += [_band(row, str(row["phase"]), "") for _, row in measured.iterrows()]
@@ -137,8 +137,13 @@ def _bands(material: Material, records: pd.DataFrame, zero: float) -> tuple[Band
     return tuple(sorted(bands, key=lambda band: (band.strong, band.start_s)))
 
 
+def _is_loud(phase: object) -> bool:
+    """Whether a phase is a spike or a burst, alone or of a stage (`stage2-spike`)."""
+    return str(phase).rpartition("-")[2] in _LOUD_PHASES
+
+
 def _band(span: "Mapping[str, Any] | pd.Series[Any]", label: str, number: str) -> Band:
-    return Band(float(span["min"]), float(span["max"]), label, number, strong=span["phase"] in _LOUD_PHASES)
+    return Band(float(span["min"]), float(span["max"]), label, number, strong=_is_loud(span["phase"]))
 
 
 def limit_lines(material: Material) -> dict[str, list[Limit]]:

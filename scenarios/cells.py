@@ -9,8 +9,11 @@ from typing import Any
 
 from bedrock.catalog import Catalog, is_arn, profile_id, short_name, split_model_id
 from bedrock.outcome import mask_accounts
-from scenarios.model import MANGAASSIST, NO_PREFIX, SINGLE_PROMPT, ExtraCell, Scenario
-from scenarios.patterns import RateProfile, build_profile
+from scenarios.model import MANGAASSIST, NO_PREFIX, SINGLE_PROMPT, ExtraCell, Scenario, Shape
+from scenarios.patterns import REPLAY
+from scenarios.schedule import STAGES, Schedule, Stage, make_schedule, outline
+from scenarios.stages import DEFAULT_DURATION_S, stage_of, stages_of
+from scenarios.trace import Trace
 
 #: Base model ids behind each routing that the scenario names.
 RoutingModels = Mapping[str, Sequence[str]]
@@ -22,6 +25,8 @@ class Cell:
 
     `model_id` is the base id, or an ARN with the model behind it where it does not say (`ARN=model`); None where a
     routing sends the traffic. `region_prefix` None sends the base id; an ARN is sent as it is.
+    `stages` are the open loop's load, one or several; `rate_rps` is the rate it is named after (of a trace or several
+    stages the mean), `pattern` and `process` sum them up. A closed loop has none.
     `status` is pending, running, finished, interrupted, failed or skipped, with the `reason` of the last two.
     """
 
@@ -43,8 +48,7 @@ class Cell:
     duration_s: float
     warmup_s: float
     max_tokens: int
-    spike_factor: float
-    spike_window: tuple[float, float]
+    stages: tuple[Stage, ...]
     think_time_s: tuple[float, float]
     spawn_rate_rps: float
     max_lag_s: float
@@ -58,30 +62,26 @@ class Cell:
     @property
     def is_open(self) -> bool:
         """Whether arrivals follow a schedule."""
-        return self.rate_rps is not None
+        return bool(self.stages)
 
     @property
     def ramp_s(self) -> float:
         """Time until all users of a closed loop run, in seconds; 0 in the open loop."""
         return 0.0 if self.users is None else self.users / self.spawn_rate_rps
 
-    def profile(self) -> RateProfile:
-        """The rate over time of an open-loop cell, warm-up included."""
-        assert self.rate_rps is not None, "a closed loop has no schedule"  # noqa: S101
-        return build_profile(
-            self.pattern,
-            self.rate_rps,
-            self.duration_s,
-            warmup_s=self.warmup_s,
-            spike_factor=self.spike_factor,
-            spike_window=self.spike_window,
-        )
+    def schedule(self) -> Schedule:
+        """The arrivals of an open-loop cell, warm-up included."""
+        return make_schedule(self.stages, self.warmup_s)
 
     def models(self, routings: RoutingModels) -> tuple[str, ...]:
-        """Base ids of the models this cell calls."""
-        if self.model_id is not None:
-            return (self.model_id,)
-        return tuple(dict.fromkeys(routings[self.routing or ""]))
+        """Base ids of the models this cell calls, those that its traces name included."""
+        own = routings[self.routing or ""] if self.model_id is None else (self.model_id,)
+        traced = (wanted.model_id for trace in self.traces() for wanted in trace.first_lines if wanted.model_id)
+        return tuple(dict.fromkeys((*own, *traced)))
+
+    def traces(self) -> list[Trace]:
+        """The traces that this cell replays."""
+        return [replay.trace for replay in self.schedule().replays()] if self.is_open else []
 
     def sent_id(self, base_id: str) -> str:
         """The id to send for a base id: behind the cell's inference profile prefix, or the ARN in its place."""
@@ -101,19 +101,14 @@ def expand(scenario: Scenario, catalog: Catalog, routings: RoutingModels) -> tup
 
 
 def _cross_product(scenario: Scenario) -> Iterator[Cell]:
-    matrix, load = scenario.matrix, scenario.load
+    matrix = scenario.matrix
     template = _template(scenario)
-    levels: list[tuple[int | None, float | None]] = [
-        *((users, None) for users in matrix.user_counts or ((load.users,) if load.users else ())),
-        *((None, rate) for rate in matrix.rates_rps or ((load.rate_rps,) if load.rate_rps else ())),
-    ]
-    for model_id, prefix, tier, size, (users, rate_rps), pattern in itertools.product(
+    for model_id, prefix, tier, size, load in itertools.product(
         scenario.model_ids or (None,),
         matrix.region_prefixes,
         matrix.service_tiers,
         matrix.prompt_sizes,
-        levels,
-        matrix.patterns or (load.pattern,),
+        _loads(scenario),
     ):
         yield replace(
             template,
@@ -121,11 +116,34 @@ def _cross_product(scenario: Scenario) -> Iterator[Cell]:
             region_prefix=None if prefix == NO_PREFIX else prefix,
             service_tier=tier,
             prompt_size=size,
-            load_model="closed" if users else "open",
-            users=users,
-            rate_rps=rate_rps,
-            pattern=pattern,
+            **load,
         )
+
+
+def _loads(scenario: Scenario) -> list[dict[str, Any]]:
+    """What the dimensions of load make of a cell, each once: a trace is the same at every rate."""
+    load, matrix = scenario.load, scenario.matrix
+    if load.stages:
+        return [_open(stages_of(load))]
+    users = matrix.user_counts or ((load.users,) if load.users else ())
+    if users:
+        return [_closed(count) for count in users]
+    levels = itertools.product(matrix.rates_rps or (load.rate_rps,), _patterns(scenario))
+    stages = dict.fromkeys(stage_of(load, pattern=pattern, rate_rps=rate_rps) for rate_rps, pattern in levels)
+    return [_open((stage,)) for stage in stages]
+
+
+def _patterns(scenario: Scenario) -> tuple[str, ...]:
+    return scenario.matrix.patterns or (scenario.load.pattern,)
+
+
+def _closed(users: int) -> dict[str, Any]:
+    return {"load_model": "closed", "users": users, "rate_rps": None, "stages": ()}
+
+
+def _open(stages: tuple[Stage, ...]) -> dict[str, Any]:
+    load = outline(stages)
+    return {"load_model": "open", "users": None, "stages": stages} | asdict(load)
 
 
 def _template(scenario: Scenario) -> Cell:
@@ -147,11 +165,10 @@ def _template(scenario: Scenario) -> Cell:
         rate_rps=None,
         pattern=load.pattern,
         process=load.process,
-        duration_s=load.duration_s,
+        duration_s=load.duration_s or DEFAULT_DURATION_S,
         warmup_s=load.warmup_s,
         max_tokens=scenario.max_tokens,
-        spike_factor=load.spike_factor,
-        spike_window=load.spike_window,
+        stages=(),
         think_time_s=load.think_time_s,
         spawn_rate_rps=load.spawn_rate_rps,
         max_lag_s=load.max_lag_s,
@@ -162,18 +179,29 @@ def _template(scenario: Scenario) -> Cell:
 def _extra_cell(scenario: Scenario, extra: ExtraCell) -> Cell:
     """The first cell of the cross product with what `extra` gives in place of its values."""
     first = next(_cross_product(scenario))
-    given = {name: getattr(extra, name) for name in extra.model_fields_set if getattr(extra, name) is not None}
-    if extra.users:
-        given |= {"rate_rps": None, "load_model": "closed"}
-    if extra.rate_rps:
-        given |= {"users": None, "load_model": "open"}
+    names = extra.model_fields_set - Shape.model_fields.keys() - {"users"}
+    given = {name: getattr(extra, name) for name in names if getattr(extra, name) is not None}
     if extra.model_id:
         given |= {"routing": None, "traffic": SINGLE_PROMPT}
     if extra.routing:
         given |= {"model_id": None, "traffic": MANGAASSIST}
     if given.get("region_prefix") == NO_PREFIX:
         given["region_prefix"] = None
-    return replace(first, **given)
+    return replace(first, **given, **_extra_load(scenario, extra, first))
+
+
+def _extra_load(scenario: Scenario, extra: ExtraCell, first: Cell) -> dict[str, Any]:
+    """The load of a cell beside the cross product: that of the first cell, or with values of its own."""
+    shape = {name for name in Shape.model_fields if getattr(extra, name) is not None}
+    own_open = extra.rate_rps or extra.step_rates_rps or extra.pattern == REPLAY
+    if extra.users or not (first.is_open or own_open):
+        duration = {} if extra.duration_s is None else {"duration_s": extra.duration_s}
+        return (_closed(extra.users) if extra.users else {}) | duration
+    if not shape:
+        return {}
+    load, matrix = scenario.load, scenario.matrix
+    pattern = extra.pattern or _patterns(scenario)[0]
+    return _open((stage_of(extra, load, pattern=pattern, rate_rps=(*matrix.rates_rps, None)[0]),))
 
 
 def _with_own_prefix(cell: Cell) -> Cell:
@@ -204,8 +232,8 @@ def _name(cell: Cell, has_patterns: bool, has_models: bool) -> str:
         cell.region_prefix or "",
         cell.service_tier,
         cell.prompt_size,
-        f"u{cell.users}" if cell.users else f"r{cell.rate_rps:.12g}",
-        cell.pattern if has_patterns else "",
+        f"u{cell.users}" if cell.users else outline(cell.stages).name,
+        cell.pattern if has_patterns and cell.pattern not in (STAGES, REPLAY) else "",
     ]
     return "-".join(re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_") for part in parts if part)
 

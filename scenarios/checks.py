@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
-from scenarios.model import MANGAASSIST, SINGLE_PROMPT, ExtraCell, Scenario
+from scenarios.load_checks import Finding, check_load
+from scenarios.model import MANGAASSIST, SINGLE_PROMPT, Scenario
 from scenarios.objectives import parse_objective
-
-#: Where a value stands in the scenario, and what is wrong with it.
-Finding = tuple[tuple[str | int, ...], str]
 
 T = TypeVar("T")
 
@@ -21,7 +19,7 @@ def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partia
     known = catalog or default_catalog()
     return [
         *([] if is_partial else _check_presence(scenario)),
-        *_check_load(scenario),
+        *check_load(scenario, is_partial=is_partial),
         *_check_objectives(scenario),
         *_check_traffic(scenario),
         *_check_models(scenario, known),
@@ -30,9 +28,6 @@ def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partia
 
 
 def _check_presence(scenario: Scenario) -> Iterator[Finding]:
-    load, matrix = scenario.load, scenario.matrix
-    if not (load.rate_rps or load.users or matrix.rates_rps or matrix.user_counts):
-        yield ("load",), "say how much: rate (open loop) or users (closed loop), here or as matrix dimension"
     if not scenario.routing and not scenario.model_ids:
         yield (), "say what is called: model_id (one model), matrix.models (several) or routing (the mix)"
 
@@ -41,50 +36,6 @@ def _check_objectives(scenario: Scenario) -> Iterator[Finding]:
     for index, entry in enumerate(scenario.objectives):
         if parse_objective(entry).on_fail == "abort":
             yield ("objectives", index), "on_fail=abort is not supported yet: objectives are judged after the run"
-
-
-def _check_load(scenario: Scenario) -> Iterator[Finding]:
-    load, matrix = scenario.load, scenario.matrix
-    given = {
-        "load.rate": load.rate_rps,
-        "load.users": load.users,
-        "matrix.rates": matrix.rates_rps,
-        "matrix.user_counts": matrix.user_counts,
-    }
-    names = [name for name, value in given.items() if value]
-    if len(names) > 1:
-        yield (
-            tuple(names[-1].split(".")),
-            f"{' and '.join(names)} exclude each other; give one of them",
-        )
-        return
-    is_open = bool(load.rate_rps or matrix.rates_rps)
-    model = "open" if is_open else "closed"
-    if names and load.model not in (None, model):
-        yield ("load", "model"), f"{load.model} does not fit {names[0]}, which makes the load {model}"
-    if names and not is_open:
-        yield from _check_closed_patterns(scenario)
-    for index, extra in enumerate(matrix.include):
-        yield from _check_extra_load(("matrix", "include", index), extra, is_open, scenario)
-
-
-def _check_closed_patterns(scenario: Scenario) -> Iterator[Finding]:
-    patterns = scenario.matrix.patterns or (scenario.load.pattern,)
-    path = ("matrix", "patterns") if scenario.matrix.patterns else ("load", "pattern")
-    for pattern in patterns:
-        if pattern != "sustained":
-            yield path, f"{pattern} needs the open loop: give a rate instead of users"
-
-
-def _check_extra_load(
-    path: tuple[str | int, ...], extra: ExtraCell, is_open: bool, scenario: Scenario
-) -> Iterator[Finding]:
-    if extra.users and extra.rate_rps:
-        yield path, "users and rate exclude each other; give one of them"
-    is_open = bool(extra.rate_rps) or (is_open and not extra.users)
-    pattern = extra.pattern or (scenario.matrix.patterns or (scenario.load.pattern,))[0]
-    if not is_open and pattern != "sustained":
-        yield path, f"{pattern} needs the open loop: give a rate instead of users"
 
 
 def _check_traffic(scenario: Scenario) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from scenarios.checks import cross_check
-from scenarios.model import Scenario, did_you_mean
+from scenarios.model import Scenario, did_you_mean, with_stages
 
 #: Where a value stands in a document: keys and list indexes from the top.
 KeyPath = tuple[str | int, ...]
@@ -91,7 +91,19 @@ def read_document(path: Path) -> Document:
         reader.problems.append(Problem(f"{name}:1", "a scenario is a mapping, like `name: smoke`"))
     if reader.problems:
         raise ScenarioError(*reader.problems)
-    return Document(name, values, reader.lines)
+    return _with_load_section(Document(name, values, reader.lines))
+
+
+def _with_load_section(document: Document) -> Document:
+    """The document with a `load` that is a list as a section, for flags to add to and for messages to point into."""
+    load = document.values.get("load")
+    if not isinstance(load, list):
+        return document
+    lines = {
+        ("load", "stages", *path[1:]) if path[:1] == ("load",) and len(path) > 1 else path: line
+        for path, line in document.lines.items()
+    }
+    return Document(document.file, document.values | {"load": with_stages(load)}, lines)
 
 
 def build_scenario(values: Mapping[str, Any], places: Places) -> Scenario:

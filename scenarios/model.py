@@ -26,14 +26,17 @@ from bedrock.bodies import APIS
 from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
 from bedrock.client import TRANSPORTS
 from bedrock.retry import POLICIES
+from scenarios.arrivals import BURSTINESS_RANGE, PROCESSES
 from scenarios.objectives import parse_objective
-from scenarios.patterns import PATTERNS, PROCESSES
+from scenarios.patterns import DEFAULT_STEPS, MAX_STEPS, PATTERNS
+from scenarios.schedule import RESERVED_NAMES
 from scenarios.units import (
     UnitError,
     parse_duration_range_s,
     parse_duration_s,
     parse_rate_rps,
     parse_share,
+    parse_start_rate_rps,
 )
 
 TARGETS = ("emulator", "aws")
@@ -46,6 +49,9 @@ NO_PREFIX = "none"
 #: `budget.max_cost_usd` of someone who decided against a limit.
 NO_LIMIT = "none"
 
+#: Most stages of a load.
+MAX_STAGES = 100
+
 #: Default of `max_tokens`: what the workload's mock models answer at most.
 DEFAULT_MAX_TOKENS = 4096
 
@@ -56,12 +62,8 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def _one_of(options: Sequence[str], later: Sequence[str] = ()) -> AfterValidator:
-    """Only these; one that is planned for `later` is said to be."""
-
+def _one_of(options: Sequence[str]) -> AfterValidator:
     def check(value: str) -> str:
-        if value in later and value not in options:
-            raise ValueError(f"{value} is not built yet; one of {', '.join(options)}")
         if value not in options:
             raise ValueError(f"{value!r} is not one of {', '.join(options)}.{did_you_mean(value, options)}")
         return value
@@ -151,6 +153,7 @@ def format_range_s(range_s: tuple[float, float]) -> str:
 _DURATION = _quantity(_positive_duration_s, format_seconds, "30s")
 _WAIT = _quantity(parse_duration_s, format_seconds, "5s")
 _RATE = _quantity(_positive_rate_rps, format_rps, "5/s")
+_START_RATE = _quantity(parse_start_rate_rps, format_rps, "1/s")
 _SPAWN_RATE = _quantity(_spawn_rate, format_rps, "10/s")
 _WINDOW = _quantity(parse_window, format_window, "40%-60%")
 _RANGE = _quantity(parse_duration_range_s, format_range_s, "0.5s-1.5s")
@@ -158,6 +161,7 @@ _RANGE = _quantity(parse_duration_range_s, format_range_s, "0.5s-1.5s")
 DurationS = Annotated[float, *_DURATION]
 WaitS = Annotated[float, *_WAIT]
 RateRps = Annotated[float, *_RATE]
+StartRateRps = Annotated[float, *_START_RATE]
 SpawnRate = Annotated[float, *_SPAWN_RATE]
 Window = Annotated[tuple[float, float], *_WINDOW]
 DurationRangeS = Annotated[tuple[float, float], *_RANGE]
@@ -168,8 +172,8 @@ Transport = Annotated[str, _one_of(TRANSPORTS), _enum(TRANSPORTS)]
 Traffic = Annotated[str, _one_of(TRAFFIC), _enum(TRAFFIC)]
 LoadModel = Annotated[str, _one_of(LOAD_MODELS), _enum(LOAD_MODELS)]
 RetryPolicyName = Annotated[str, _one_of(POLICIES), _enum(POLICIES)]
-Pattern = Annotated[str, _one_of(PATTERNS, ("ramp", "production", "replay")), _enum(PATTERNS)]
-Process = Annotated[str, _one_of(tuple(PROCESSES), ("gamma",)), _enum(tuple(PROCESSES))]
+Pattern = Annotated[str, _one_of(PATTERNS), _enum(PATTERNS)]
+Process = Annotated[str, _one_of(PROCESSES), _enum(PROCESSES)]
 PromptSize = Annotated[str, _one_of(PROMPT_SIZES), _enum(PROMPT_SIZES)]
 ServiceTier = Annotated[str, _one_of(SERVICE_TIERS), _enum(SERVICE_TIERS)]
 _PREFIXES = (*PROFILE_PREFIXES, NO_PREFIX)
@@ -178,8 +182,19 @@ RegionPrefix = Annotated[str, _one_of(_PREFIXES), _enum(_PREFIXES)]
 Count = Annotated[PositiveInt, Strict()]
 #: Users of one cell: 10 kB each while they wait, and above this surely a slip of the finger.
 Users = Annotated[PositiveInt, Strict(), Field(le=100_000)]
-PositiveNumber = Annotated[float, Strict(), Field(gt=0)]
+PositiveNumber = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Burstiness = Annotated[float, Strict(), Field(ge=BURSTINESS_RANGE[0], le=BURSTINESS_RANGE[1])]
+StepCount = Annotated[int, Strict(), Field(ge=1, le=MAX_STEPS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+
+
+def _check_stage_name(value: str) -> str:
+    if value in RESERVED_NAMES:
+        raise ValueError(f"{value} is the name of a phase that is not measured: choose another")
+    return value
+
+
+StageName = Annotated[Name, AfterValidator(_check_stage_name)]
 
 
 def _check_objective(value: Any) -> Any:
@@ -215,8 +230,47 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
-class Load(Section):
-    """How much load, in which shape, for how long."""
+class Shape(Section):
+    """What one stretch of the open loop's load is like; what is left out follows from the rest."""
+
+    pattern: Pattern | None = Field(None, description="Shape of the rate over the duration (docs/load.md).")
+    process: Process | None = Field(None, description="Spacing of arrivals around the rate.")
+    burstiness: Burstiness | None = Field(
+        None, description="Of the process gamma: 1 is Poisson, below it arrivals cluster, above it they even out."
+    )
+    rate_rps: RateRps | None = Field(
+        None,
+        alias="rate",
+        description="Arrivals, like 5/s or 300/min: the mean of burst and production, the baseline of a spike, "
+        "the end of ramp and steps.",
+    )
+    duration_s: DurationS | None = Field(
+        None, alias="duration", description="Measured time, like 1m; a replay's is that of its trace, or shorter."
+    )
+    start_rate_rps: StartRateRps | None = Field(
+        None, alias="start_rate", description="Where ramp (default 0/s) and steps (default rate / steps) begin."
+    )
+    steps: StepCount | None = Field(None, description="Number of equal steps up to the rate.")
+    step_rates_rps: Annotated[tuple[RateRps, ...], Field(max_length=MAX_STEPS)] | None = Field(
+        None, alias="step_rates", description="Rates of the steps one by one, instead of rate, start_rate and steps."
+    )
+    step_duration_s: DurationS | None = Field(
+        None, alias="step_duration", description="Time of each step, instead of the duration."
+    )
+    spike_factor: PositiveNumber | None = Field(None, description="Height of a spike, times the rate.")
+    spike_window: Window | None = Field(None, description="When the spike is, as shares of the duration.")
+    trace: str | None = Field(None, description="File to replay: CSV or JSONL with the time of each message.")
+    trace_speed: PositiveNumber | None = Field(None, description="How many times as fast a trace is replayed.")
+
+
+class Stage(Shape):
+    """One stretch of a load that has several."""
+
+    name: StageName | None = Field(None, description="Name of its phases in the results.")
+
+
+class Load(Shape):
+    """How much load, in which shape, for how long; or a list of stages, one after the other."""
 
     model: LoadModel | None = Field(
         None,
@@ -225,12 +279,21 @@ class Load(Section):
     )
     pattern: Pattern = Field("sustained", description="Shape of the rate over the duration; open loop only.")
     process: Process = Field("poisson", description="Spacing of arrivals around the rate; open loop only.")
-    rate_rps: RateRps | None = Field(None, alias="rate", description="Arrivals, like 5/s or 300/min: open loop.")
+    burstiness: Burstiness = Field(
+        1.0, description="Of the process gamma: 1 is Poisson, below it arrivals cluster, above it they even out."
+    )
     users: Users | None = Field(None, description="Users that send, wait, think and send again: closed loop.")
-    duration_s: DurationS = Field(60.0, alias="duration", description="Measured time of a cell, like 1m.")
+    duration_s: DurationS | None = Field(
+        None, alias="duration", description="Measured time of a cell, like 1m (default), or that of a trace."
+    )
     warmup_s: WaitS = Field(0.0, alias="warmup", description="Time before it that is sent but not measured.")
+    steps: StepCount = Field(DEFAULT_STEPS, description="Number of equal steps up to the rate.")
     spike_factor: PositiveNumber = Field(10.0, description="Height of a spike, times the rate.")
     spike_window: Window = Field((0.4, 0.6), description="When the spike is, as shares of the duration.")
+    trace_speed: PositiveNumber = Field(1.0, description="How many times as fast a trace is replayed.")
+    stages: Annotated[tuple[Stage, ...], Field(max_length=MAX_STAGES)] = Field(
+        (), description="Stretches of load one after the other, behind one warm-up: instead of pattern and rate."
+    )
     think_time_s: DurationRangeS = Field(
         (0.5, 1.5), alias="think_time", description="Pause of a user between answers; closed loop only."
     )
@@ -245,7 +308,12 @@ class Load(Section):
     )
 
 
-class ExtraCell(Section):
+def with_stages(load: Any) -> Any:
+    """The section `load` of a list of stages, which is the short form of `stages`."""
+    return {"stages": load} if isinstance(load, list | tuple) else load
+
+
+class ExtraCell(Shape):
     """One cell beside the cross product; what it leaves out is the first value of each dimension, and `load`."""
 
     model_id: str | None = Field(None, description="Base model id instead of the suite's model or routing.")
@@ -254,13 +322,7 @@ class ExtraCell(Section):
     service_tier: ServiceTier | None = Field(None, description="Service tier to ask for.")
     prompt_size: PromptSize | None = Field(None, description="Prompt size, or mixed.")
     users: Users | None = Field(None, description="Users: makes this cell closed loop.")
-    rate_rps: RateRps | None = Field(None, alias="rate", description="Arrivals: makes this cell open loop.")
-    pattern: Pattern | None = Field(None, description="Shape of the rate over the duration.")
-    process: Process | None = Field(None, description="Spacing of arrivals around the rate.")
-    duration_s: DurationS | None = Field(None, alias="duration", description="Measured time of this cell.")
     warmup_s: WaitS | None = Field(None, alias="warmup", description="Unmeasured time before it.")
-    spike_factor: PositiveNumber | None = Field(None, description="Height of a spike, times the rate.")
-    spike_window: Window | None = Field(None, description="When the spike is, as shares of the duration.")
     max_tokens: Count | None = Field(None, description="Most output tokens of an answer.")
 
 
@@ -341,7 +403,9 @@ class Scenario(Section):
         DEFAULT_MAX_TOKENS, description="Most output tokens of an answer; reserved against the quota."
     )
     prompts_file: str | None = Field(None, description="Prompt library instead of prompts.json.")
-    load: Load = Field(Load.model_validate({}), description="The load of each cell.")
+    load: Annotated[Load, BeforeValidator(with_stages, json_schema_input_type=Load | list[Stage])] = Field(
+        Load.model_validate({}), description="The load of each cell; a list is its stages."
+    )
     matrix: Matrix = Field(Matrix.model_validate({}), description="Dimensions; a cell for each combination.")
     objectives: tuple[ObjectiveEntry, ...] = Field(
         (), description="What must hold, like `ttft_ms p95 < 400ms`; the verdict is made of these."

@@ -7,14 +7,13 @@ All figures are estimates from stated assumptions: the prompts as they are, answ
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Protocol
 
 from bedrock.catalog import Catalog, Model
 from bedrock.pricing import cost_usd
 from bedrock.tokens import estimate_tokens
 from scenarios.cells import Cell
-from scenarios.patterns import RateProfile
 
 #: Answers of the workload in tokens: lognormal with this median and sigma, cut off at `max_tokens`. An assumption,
 #: and what the emulator does by default.
@@ -39,7 +38,7 @@ MIN_SLOTS = 10
 
 
 class SampledMessage(Protocol):
-    """What the plan needs of a message: its text, and the base id of the model it goes to."""
+    """What the plan needs of a message: its text, the base id of its model, its own `max_tokens` if it has one."""
 
     @property
     def text(self) -> str:
@@ -48,6 +47,10 @@ class SampledMessage(Protocol):
     @property
     def model_id(self) -> str:
         """Base id of the model."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Most output tokens of its answer; None for the cell's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,7 @@ def make_plan(cells: Iterable[Cell], samples: Mapping[str, Sequence[SampledMessa
 
 def plan_cell(cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog) -> CellPlan:
     """The plan of one cell."""
-    output_tokens = assumed_output_tokens(cell.max_tokens)
-    parts = _parts(sample, output_tokens, catalog)
+    parts = _parts(sample, cell.max_tokens, catalog)
     mean_e2e_s = math.fsum(part.share * part.e2e_s for part in parts)
     requests, requests_per_minute, in_flight = _load(cell, mean_e2e_s)
     models = tuple(_plan_model(cell, part, requests, requests_per_minute, catalog) for part in parts)
@@ -181,7 +183,7 @@ def plan_cell(cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog) ->
         cell=cell,
         requests=requests,
         input_tokens=math.fsum(requests * part.share * part.input_tokens for part in parts),
-        output_tokens=requests * output_tokens,
+        output_tokens=math.fsum(requests * part.share * part.output_tokens for part in parts),
         peak_in_flight=in_flight,
         slots=cell.users or slots_for(in_flight),
         duration_s=cell.ramp_s + cell.warmup_s + cell.duration_s + mean_e2e_s + CELL_OVERHEAD_S,
@@ -190,22 +192,12 @@ def plan_cell(cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog) ->
     )
 
 
-def busiest_minute(profile: RateProfile) -> float:
-    """Arrivals expected in the 60 seconds that have most of them.
-
-    With constant rates per segment, some such minute begins or ends where a segment does.
-    """
-    edges = [0.0, *(phase.end_s for phase in profile.phases())]
-    starts = [start for edge in edges for start in (edge, max(edge - 60.0, 0.0))]
-    return max(profile.expected_between(start, start + 60.0) for start in starts)
-
-
 def _load(cell: Cell, e2e_s: float) -> tuple[float, float, float]:
     """Requests in all, requests in the busiest minute, and peak calls in flight (Little's law)."""
     if cell.is_open:
-        profile = cell.profile()
-        requests = profile.expected_between(0.0, profile.duration_s)
-        return requests, busiest_minute(profile), profile.peak_rps * e2e_s
+        schedule = cell.schedule()
+        requests = schedule.expected_between(0.0, schedule.duration_s)
+        return requests, schedule.busiest(60.0), schedule.peak_rps * e2e_s
     users = cell.users or 0
     cycle_s = e2e_s + sum(cell.think_time_s) / 2.0
     full_s = cell.warmup_s + cell.duration_s
@@ -216,37 +208,43 @@ def _load(cell: Cell, e2e_s: float) -> tuple[float, float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The share of the messages that one model gets, with their mean tokens and seconds."""
+    """The share of the messages that one model gets, with their mean tokens and seconds.
+
+    `most_output_tokens` is the mean of what the answers are allowed.
+    """
 
     model: Model
     share: float
     input_tokens: float
     output_tokens: float
+    most_output_tokens: float
     e2e_s: float
 
 
-def _parts(sample: Sequence[SampledMessage], output_tokens: float, catalog: Catalog) -> list[_Part]:
-    texts_by_model: dict[str, list[str]] = {}
+def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog) -> list[_Part]:
+    by_model: dict[str, list[SampledMessage]] = {}
     for message in sample:
-        texts_by_model.setdefault(message.model_id, []).append(message.text)
+        by_model.setdefault(message.model_id, []).append(message)
     parts = []
-    for base_id, texts in texts_by_model.items():
+    for base_id, messages in by_model.items():
         model = catalog.resolve(base_id)
-        input_tokens = math.fsum(map(estimate_tokens, texts)) / len(texts)
+        allowed = [message.max_tokens or max_tokens for message in messages]
+        input_tokens = fmean(estimate_tokens(message.text) for message in messages)
+        output_tokens = fmean(map(assumed_output_tokens, allowed))
+        most = fmean(min(tokens, model.max_output_tokens) for tokens in allowed)
         e2e_s = assumed_e2e_s(model, input_tokens, output_tokens)
-        parts.append(_Part(model, len(texts) / len(sample), input_tokens, output_tokens, e2e_s))
+        parts.append(_Part(model, len(messages) / len(sample), input_tokens, output_tokens, most, e2e_s))
     return parts
 
 
 def _plan_model(cell: Cell, part: _Part, requests: float, per_minute: float, catalog: Catalog) -> ModelPlan:
     sent_id = cell.sent_id(part.model.id)
     price = catalog.price(sent_id, cell.service_tier)
-    longest = min(cell.max_tokens, part.model.max_output_tokens)
     cost = None
     if price is not None:
         low, expected, high = (
             requests * part.share * cost_usd(price, part.input_tokens, output)
-            for output in (part.output_tokens * LOW_OUTPUT_SHARE, part.output_tokens, longest)
+            for output in (part.output_tokens * LOW_OUTPUT_SHARE, part.output_tokens, part.most_output_tokens)
         )
         cost = CostRange(low, expected, high)
     return ModelPlan(

@@ -43,6 +43,11 @@ class CellDirectory:
         return self.path / "load.json"
 
     @property
+    def stages_yaml(self) -> Path:
+        """The stages of a load that has several, as `read_stages` of `scenarios.stages` reads them."""
+        return self.path / "stages.yaml"
+
+    @property
     def log(self) -> Path:
         """Locust's log of this cell."""
         return self.path / "locust.log"

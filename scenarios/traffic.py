@@ -103,7 +103,10 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to send. `model_id` is the base id; None is what the prompt's file does not say."""
+    """One message to send. `model_id` is the base id; None is what the prompt's file does not say.
+
+    `max_tokens` None is the test's own.
+    """
 
     message_id: str
     query_type: str | None
@@ -113,6 +116,7 @@ class Message:
     prompt_id: str
     text: str
     model_id: str
+    max_tokens: int | None = None
 
 
 class MessageSampler:
@@ -126,28 +130,65 @@ class MessageSampler:
 
     def __init__(self, mix: Mix, routing: Routing, library: PromptLibrary, size: str | None, seed: int) -> None:
         types = [query_type for query_type in mix.query_types if query_type.share]
-        branches = [
-            _Branch(query_type, routing, library).by_size(size, f"{seed}/{query_type.name}") for query_type in types
-        ]
+        self._branches = {
+            query_type.name: _Branch(query_type, routing, library).by_size(size, f"{seed}/{query_type.name}")
+            for query_type in types
+        }
+        branches = list(self._branches.values())
         self._top = _Choice([query_type.share for query_type in types], branches, MIX_BLOCK, f"{seed}")
+        self._types = {query_type.name: query_type for query_type in types}
+        self._routing = routing
         self.routing = routing.name
+
+    @property
+    def query_types(self) -> tuple[str, ...]:
+        """Query types that the mix sends."""
+        return tuple(self._types)
 
     def message(self, index: int) -> Message:
         """The message with this number, counted from 0."""
         return self._top.leaf(index).message(index)
+
+    def message_of_type(self, query_type: str, index: int) -> Message:
+        """A message of a query type of the mix; the same for the same number."""
+        return self._branches[query_type].leaf(index).message(index)
+
+    def model_for(self, query_type: str | None, complexity: str | None) -> str:
+        """Base id of the model that answers a query type of the mix."""
+        return self._routing.model_id(self._types[query_type or ""].role(complexity))
 
 
 class SinglePromptSampler:
     """Messages of one prompt size (None: all sizes) to one model, cycling over the library's default entries."""
 
+    #: Any query type can be asked for: where the library has no prompts for it, the default entries serve it.
+    query_types: tuple[str, ...] | None = None
+
     def __init__(self, library: PromptLibrary, size: str | None, seed: int, model_id: str) -> None:
-        leaves = [_Leaf(prompt.query_type, prompt.complexity, prompt, model_id) for prompt in library.select(size)]
-        self._top = _evenly(leaves, f"{seed}")
+        self._pools: dict[str | None, _Choice] = {}
+        self._library, self._size, self._seed = library, size, seed
         self.model_id = model_id
+        self._pool(None)
 
     def message(self, index: int) -> Message:
         """The message with this number, counted from 0."""
-        return self._top.leaf(index).message(index)
+        return self._pool(None).leaf(index).message(index)
+
+    def message_of_type(self, query_type: str, index: int) -> Message:
+        """A message of a query type; the same for the same number."""
+        return self._pool(query_type).leaf(index).message(index)
+
+    def model_for(self, _query_type: str | None, _complexity: str | None) -> str:
+        """Base id of the one model."""
+        return self.model_id
+
+    def _pool(self, query_type: str | None) -> "_Choice":
+        if query_type not in self._pools:
+            prompts = self._library.select(self._size, query_type)
+            leaves = [_Leaf(query_type or each.query_type, each.complexity, each, self.model_id) for each in prompts]
+            seed = f"{self._seed}" if query_type is None else f"{self._seed}/{query_type}"
+            self._pools[query_type] = _evenly(leaves, seed)
+        return self._pools[query_type]
 
 
 def mix_names() -> tuple[str, ...]:

@@ -38,6 +38,11 @@ def parse_rate_rps(text: str | float) -> float:
     return float(match["number"]) / _SECONDS[match["unit"][0]]
 
 
+def parse_start_rate_rps(text: str | float) -> float:
+    """A rate to start from, which may be nothing: `0`, `0/s`, `2/s`."""
+    return 0.0 if str(text).strip() == "0" else parse_rate_rps(text)
+
+
 def parse_share(text: str | float) -> float:
     """Fraction of `40%`; a bare number is taken as a fraction and must lie in 0..1."""
     cleaned = str(text).strip()

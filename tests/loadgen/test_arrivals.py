@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bedrock.clock import now
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Turn
-from scenarios.patterns import Arrival
+from scenarios.arrivals import Arrival
 
 
 def schedule(count: int) -> Iterator[Arrival]:

@@ -64,8 +64,8 @@ def test_a_rate_makes_it_an_open_loop_with_a_schedule() -> None:
     options = read_options(parsed("--rate", "2/s", "--pattern", "spike", "--test-duration", "50", "--warmup", "5s"))
 
     assert options.is_open_loop
-    assert [phase.name for phase in options.profile().phases()] == ["warmup", "baseline", "spike", "recovery"]
-    assert options.profile().peak_rps == pytest.approx(20.0)
+    assert [phase.name for phase in options.schedule().phases()] == ["warmup", "baseline", "spike", "recovery"]
+    assert options.schedule().peak_rps == pytest.approx(20.0)
 
 
 def test_no_prefix_can_be_asked_for() -> None:

@@ -97,7 +97,7 @@ def test_an_extra_cell_takes_what_it_leaves_out_from_the_first_of_each_dimension
     )
 
     assert (extra.service_tier, extra.prompt_size, extra.duration_s, extra.warmup_s) == ("flex", "large", 10.0, 2.0)
-    assert (extra.pattern, extra.rate_rps, extra.spike_factor) == ("spike", 2.0, 5.0)
+    assert (extra.pattern, extra.rate_rps, extra.stages[0].spike_factor) == ("spike", 2.0, 5.0)
     assert extra.cell == "us-flex-large-r2-spike"
 
 
@@ -116,8 +116,8 @@ def test_an_extra_cell_may_be_of_the_other_load_model_or_call_one_model():
 def test_the_profile_of_a_cell_has_its_warm_up_and_its_spike():
     (cell,) = cells_of(routing="nova", load={"rate": "2/s", "duration": "10s", "warmup": "5s", "pattern": "spike"})
 
-    assert [phase.name for phase in cell.profile().phases()] == ["warmup", "baseline", "spike", "recovery"]
-    assert cell.profile().peak_rps == pytest.approx(20.0)
+    assert [phase.name for phase in cell.schedule().phases()] == ["warmup", "baseline", "spike", "recovery"]
+    assert cell.schedule().peak_rps == pytest.approx(20.0)
 
 
 def test_the_entry_of_run_json_has_plain_values():

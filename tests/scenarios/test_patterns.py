@@ -1,107 +1,32 @@
-"""Arrival schedules: counts follow the integral of the rate, processes follow the profile, seeds repeat."""
+"""Each pattern has the shape that its definition says."""
 
-import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from scenarios.patterns import (
-    PROCESSES,
+    MAX_STEPS,
+    PATTERNS,
+    PRODUCTION_DAY_RPS,
     PatternError,
-    RateProfile,
-    Segment,
-    arrivals,
-    build_profile,
     burst,
-    deal,
+    production,
+    ramp,
     spike,
-    sustained,
+    step_levels,
+    steps,
 )
+from scenarios.rates import RateProfile
+from scenarios.schedule import Stage, make_schedule
 
-rates = st.floats(min_value=0.05, max_value=40.0)
-durations = st.floats(min_value=0.5, max_value=60.0)
-segments = st.builds(Segment, st.sampled_from(["a", "b", "c"]), durations, rates, rates)
-profiles = st.builds(RateProfile, st.lists(segments, min_size=1, max_size=4).map(tuple))
-processes = st.sampled_from(sorted(PROCESSES))
-
-
-@given(profiles, st.floats(0, 1), st.floats(0, 1))
-def test_constant_arrivals_in_any_interval_are_the_integral_within_one(
-    profile: RateProfile, one: float, other: float
-) -> None:
-    start_s, end_s = sorted((one * profile.duration_s, other * profile.duration_s))
-    count = sum(start_s <= arrival.at_s < end_s for arrival in arrivals(profile, "constant", seed=1))
-
-    assert abs(count - profile.expected_between(start_s, end_s)) <= 1.0 + 1e-6
+rates = st.floats(min_value=0.05, max_value=500.0)
+durations = st.floats(min_value=1.0, max_value=86_400.0)
 
 
-@given(profiles, processes, st.integers(0, 1000))
-def test_arrivals_are_in_order_inside_the_profile_and_carry_the_phase_of_their_instant(
-    profile: RateProfile, process: str, seed: int
-) -> None:
-    schedule = list(arrivals(profile, process, seed))
-
-    assert [arrival.index for arrival in schedule] == list(range(len(schedule)))
-    assert all(a.at_s <= b.at_s + 1e-9 for a, b in itertools.pairwise(schedule))
-    assert all(0.0 <= arrival.at_s <= profile.duration_s + 1e-9 for arrival in schedule)
-    for arrival in schedule:
-        assert arrival.phase in {
-            phase.name for phase in profile.phases() if phase.start_s - 1e-6 <= arrival.at_s <= phase.end_s + 1e-6
-        }
-
-
-@given(profiles, processes, st.integers(0, 1000))
-def test_the_same_seed_gives_the_same_schedule(profile: RateProfile, process: str, seed: int) -> None:
-    assert list(arrivals(profile, process, seed)) == list(arrivals(profile, process, seed))
-
-
-def test_another_seed_gives_another_poisson_schedule() -> None:
-    profile = sustained(10.0, 10.0)
-
-    assert list(arrivals(profile, "poisson", 1)) != list(arrivals(profile, "poisson", 2))
-
-
-@given(profiles, processes, st.integers(1, 7))
-def test_the_union_of_all_shares_is_the_whole_schedule(profile: RateProfile, process: str, shares: int) -> None:
-    dealt = [list(deal(arrivals(profile, process, 5), share, shares)) for share in range(shares)]
-
-    assert sorted(itertools.chain(*dealt), key=lambda arrival: arrival.index) == list(arrivals(profile, process, 5))
-
-
-@given(segments, st.floats(0.05, 0.95))
-def test_splitting_a_segment_changes_nothing(segment: Segment, at: float) -> None:
-    cut_s = segment.duration_s * at
-    middle = segment.rate_at(cut_s)
-    halves = (
-        Segment(segment.name, cut_s, segment.start_rps, middle),
-        Segment(segment.name, segment.duration_s - cut_s, middle, segment.end_rps),
-    )
-    whole = [arrival.at_s for arrival in arrivals(RateProfile((segment,)), "constant", 1)]
-    split = [arrival.at_s for arrival in arrivals(RateProfile(halves), "constant", 1)]
-
-    # An arrival on the very last instant may fall to either side of the end by rounding.
-    assert abs(len(whole) - len(split)) <= 1
-    assert split[: len(whole)] == pytest.approx(whole[: len(split)], rel=1e-6, abs=1e-6)
-
-
-@settings(max_examples=30)
-@given(st.sampled_from([sustained(50.0, 40.0), spike(20.0, 40.0, 5.0), burst(50.0, 40.0)]), st.integers(0, 50))
-def test_poisson_counts_lie_where_poisson_counts_lie(profile: RateProfile, seed: int) -> None:
-    expected = profile.expected_between(0.0, profile.duration_s)
-    count = sum(1 for _ in arrivals(profile, "poisson", seed))
-
-    low, high = stats.poisson.interval(1 - 1e-6, expected)
-    assert low <= count <= high
-
-
-def test_poisson_gaps_are_exponential() -> None:
-    times = [arrival.at_s for arrival in arrivals(sustained(10.0, 500.0), "poisson", seed=11)]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-
-    assert stats.kstest(gaps, "expon", args=(0, 0.1)).pvalue > 0.01
+def names_of(profile: RateProfile) -> list[str]:
+    return [phase.name for phase in profile.phases()]
 
 
 def test_a_burst_sends_80_percent_in_the_first_20_percent() -> None:
@@ -109,7 +34,7 @@ def test_a_burst_sends_80_percent_in_the_first_20_percent() -> None:
 
     assert profile.expected_between(0, 20) == pytest.approx(800.0)
     assert profile.expected_between(0, 100) == pytest.approx(1000.0)
-    assert [phase.name for phase in profile.phases()] == ["burst", "steady"]
+    assert names_of(profile) == ["burst", "steady"]
 
 
 def test_a_spike_is_its_factor_times_the_baseline_in_its_window() -> None:
@@ -124,30 +49,69 @@ def test_a_spike_is_its_factor_times_the_baseline_in_its_window() -> None:
     assert profile.peak_rps == 20.0
 
 
-def test_a_warm_up_comes_first_at_the_base_rate() -> None:
-    profile = build_profile("spike", 2.0, 50.0, warmup_s=5.0)
+@given(st.floats(0.0, 100.0), rates, durations, st.floats(0.0, 1.0))
+def test_a_ramp_is_linear_in_the_rate(start_rps: float, end_rps: float, duration_s: float, part: float) -> None:
+    profile = ramp(start_rps, end_rps, duration_s)
+    middle_s = part * duration_s
 
-    assert [phase.name for phase in profile.phases()] == ["warmup", "baseline", "spike", "recovery"]
-    assert profile.expected_between(0.0, 5.0) == pytest.approx(10.0)
-    assert profile.duration_s == pytest.approx(55.0)
+    assert profile.expected_between(0.0, duration_s) == pytest.approx((start_rps + end_rps) / 2 * duration_s)
+    if part < 1.0:
+        assert profile.rate_at(middle_s) == pytest.approx(start_rps + (end_rps - start_rps) * part)
+    assert names_of(profile) == ["fall" if end_rps < start_rps else "rise"]
 
 
-def test_a_schedule_without_end_goes_on() -> None:
-    endless = arrivals(build_profile("sustained", 2.0, math.inf), "constant", 1)
+@given(rates, st.integers(1, MAX_STEPS), st.none() | st.floats(0.0, 100.0), durations)
+def test_steps_are_equally_high_and_equally_long_and_end_at_the_rate(
+    rate_rps: float, count: int, start_rps: float | None, duration_s: float
+) -> None:
+    levels = step_levels(rate_rps, count, start_rps)
+    profile = steps(levels, duration_s)
+    first = levels[0] if count == 1 or start_rps is not None else rate_rps / count
 
-    assert [arrival.at_s for arrival in itertools.islice(endless, 3)] == [0.25, 0.75, 1.25]
+    assert (len(levels), levels[-1]) == (count, rate_rps)
+    assert levels == pytest.approx([first + (rate_rps - first) * k / max(count - 1, 1) for k in range(count)])
+    assert names_of(profile) == [f"step{number}" for number in range(1, count + 1)]
+    assert profile.expected_between(0.0, duration_s) == pytest.approx(sum(levels) / count * duration_s)
+
+
+@given(rates, durations)
+def test_a_production_day_has_the_products_mean_and_peak_and_peak_hours(mean_rps: float, duration_s: float) -> None:
+    profile = production(mean_rps, duration_s)
+    hour_s = duration_s / 24
+
+    assert profile.expected_between(0.0, duration_s) == pytest.approx(mean_rps * duration_s)
+    assert profile.peak_rps == pytest.approx(mean_rps * 50 / 12)
+    assert names_of(profile) == ["night", "peak", "late"]
+    assert [phase.start_s for phase in profile.phases()] == pytest.approx([0.0, 9 * hour_s, 23 * hour_s])
+    assert profile.expected_between(9 * hour_s, 23 * hour_s) >= 0.85 * mean_rps * duration_s
+
+
+def test_every_peak_hour_is_busier_than_every_other() -> None:
+    assert min(PRODUCTION_DAY_RPS[9:23]) >= max(PRODUCTION_DAY_RPS[:9] + PRODUCTION_DAY_RPS[23:])
+
+
+def some_stage(pattern: str, **values: object) -> Stage:
+    given_values = {"rate_rps": 1.0, "duration_s": 9.0, "process": "poisson", "levels_rps": (1.0,)} | values
+    return Stage(pattern, **given_values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("stage", "message"),
     [
-        ({"pattern": "spkie", "rate_rps": 1.0, "duration_s": 1.0}, "choose one of sustained"),
-        ({"pattern": "sustained", "rate_rps": 0.0, "duration_s": 1.0}, "rate must be above 0"),
-        ({"pattern": "sustained", "rate_rps": 1.0, "duration_s": 0.0}, "duration must be above 0"),
-        ({"pattern": "spike", "rate_rps": 1.0, "duration_s": math.inf}, "needs a test duration"),
-        ({"pattern": "spike", "rate_rps": 1.0, "duration_s": 9.0, "spike_window": (0.6, 0.4)}, "window inside"),
+        (some_stage("spkie"), "choose one of sustained"),
+        (some_stage("sustained", rate_rps=0.0), "rate must be above 0"),
+        (some_stage("sustained", duration_s=0.0), "duration must be above 0"),
+        (some_stage("spike", spike_window=(0.6, 0.4)), "window inside"),
+        (some_stage("spike", spike_factor=math.nan), "factor above 0"),
+        (some_stage("replay"), "needs a trace"),
     ],
 )
-def test_parameters_that_make_no_traffic_are_refused(arguments: dict[str, object], message: str) -> None:
+def test_parameters_that_make_no_traffic_are_refused(stage: Stage, message: str) -> None:
     with pytest.raises(PatternError, match=message):
-        build_profile(**arguments)  # type: ignore[arg-type]
+        stage.shape()
+
+
+@pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"sustained", "replay"}))
+def test_only_a_constant_rate_can_go_on_for_ever(pattern: str) -> None:
+    with pytest.raises(PatternError, match="needs a test duration"):
+        make_schedule([some_stage(pattern, duration_s=None)])

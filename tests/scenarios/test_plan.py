@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 from bedrock.catalog import default_catalog
 from scenarios.cells import Cell, expand
 from scenarios.model import Scenario
-from scenarios.patterns import build_profile
 from scenarios.plan import (
     CELL_OVERHEAD_S,
     MIN_SLOTS,
     SUITE_OVERHEAD_S,
     assumed_e2e_s,
     assumed_output_tokens,
-    busiest_minute,
     make_plan,
     plan_cell,
     slots_for,
@@ -32,6 +30,7 @@ PRO, MICRO = "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
 class FakeMessage:
     text: str
     model_id: str
+    max_tokens: int | None = None
 
 
 SAMPLE = [FakeMessage("one two three", PRO)]
@@ -186,11 +185,22 @@ def test_burn_down_counts_output_tokens_several_times():
     assert use.tokens_per_minute == pytest.approx(60 * (4 + 5 * use.output_tokens))
 
 
-def test_the_busiest_minute_is_found_wherever_it_is():
-    assert busiest_minute(build_profile("sustained", 2.0, 30.0)) == pytest.approx(60.0)
-    assert busiest_minute(build_profile("sustained", 2.0, 300.0)) == pytest.approx(120.0)
-    spike = build_profile("spike", 1.0, 300.0, spike_factor=10.0)
-    assert busiest_minute(spike) == pytest.approx(600.0)
+def test_answers_that_a_trace_cuts_short_are_planned_and_paid_as_short():
+    sample = [FakeMessage("one two three", PRO, 10), FakeMessage("one two three", PRO)]
+    planned = plan_cell(cell_of(load={"rate": "1/s", "duration": "100s"}), sample, CATALOG)
+
+    expected = (assumed_output_tokens(10) + assumed_output_tokens(4096)) / 2
+    assert planned.output_tokens == pytest.approx(100 * expected)
+    assert planned.cost.high_usd == pytest.approx(100 * (4 * 0.8 + (10 + 4096) / 2 * 3.2) / 1e6)
+
+
+def test_stages_count_each_for_itself():
+    stages = [{"rate": "2/s", "duration": "30s"}, {"pattern": "ramp", "rate": "8/s", "duration": "60s"}]
+    planned = plan_cell(cell_of(load={"warmup": "10s", "stages": stages}), SAMPLE, CATALOG)
+
+    assert planned.requests == pytest.approx(2 * 10 + 2 * 30 + 8 / 2 * 60)
+    assert planned.peak_in_flight == pytest.approx(8 * planned.models[0].e2e_s)
+    assert planned.models[0].requests_per_minute == pytest.approx(240.0)
 
 
 @given(st.floats(0.0, 2000.0), st.floats(0.0, 2000.0))

@@ -1,0 +1,134 @@
+"""From what a scenario says of its load to the stages of a schedule, and the file that carries stages to Locust."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from scenarios.loading import Problem, ScenarioError, build_scenario, read_document
+from scenarios.model import Load, Scenario, Shape, format_rps, format_seconds, format_window
+from scenarios.patterns import DEFAULT_STEPS, REPLAY, step_levels
+from scenarios.run_directory import write_text
+from scenarios.schedule import Stage
+
+#: Measured time where nothing is said and no trace says it.
+DEFAULT_DURATION_S = 60.0
+
+
+def stage_of(*sections: Shape, pattern: str | None = None, rate_rps: float | None = None) -> Stage:
+    """The stage of what some sections say; what one leaves out the next may say. At least the last is a `Load`.
+
+    `pattern` comes before all of them, `rate_rps` behind them.
+    """
+    chosen = pattern or _first(sections, "pattern") or "sustained"
+    levels = _levels(sections, rate_rps) if chosen == "steps" else ()
+    duration_s = next(_durations(sections, len(levels)), None)
+    has_end = chosen == REPLAY or duration_s is not None
+    return Stage(
+        pattern=chosen,
+        rate_rps=None if chosen == REPLAY else max(levels, default=_first(sections, "rate_rps") or rate_rps),
+        duration_s=duration_s if has_end else DEFAULT_DURATION_S,
+        process=_first(sections, "process"),
+        name=getattr(sections[0], "name", None),
+        burstiness=_first(sections, "burstiness"),
+        start_rps=_first(sections, "start_rate_rps") or 0.0,
+        levels_rps=levels,
+        spike_factor=_first(sections, "spike_factor"),
+        spike_window=_first(sections, "spike_window"),
+        trace=_first(sections, "trace") if chosen == REPLAY else None,
+        trace_speed=_first(sections, "trace_speed"),
+    )
+
+
+def _first(sections: Sequence[Shape], name: str) -> Any:
+    return next((value for section in sections if (value := getattr(section, name)) is not None), None)
+
+
+def _levels(sections: Sequence[Shape], rate_rps: float | None) -> tuple[float, ...]:
+    """The steps' rates: those that the first section names that names any, or equal ones up to the rate."""
+    for section in sections:
+        if section.step_rates_rps:
+            return section.step_rates_rps
+        if section.rate_rps is not None:
+            break
+    top = _first(sections, "rate_rps") or rate_rps
+    count = _first(sections, "steps") or DEFAULT_STEPS
+    return () if top is None else step_levels(top, count, _first(sections, "start_rate_rps"))
+
+
+def _durations(sections: Sequence[Shape], steps: int) -> Iterator[float]:
+    for section in sections:
+        if steps and section.step_duration_s is not None:
+            yield section.step_duration_s * steps
+        if section.duration_s is not None:
+            yield section.duration_s
+
+
+def stages_of(load: Load) -> tuple[Stage, ...]:
+    """The stages that a load lists; each takes from the load what it leaves out itself."""
+    return tuple(stage_of(stage, load) for stage in load.stages)
+
+
+def write_stages(path: Path, stages: Sequence[Stage]) -> None:
+    """Write a file that `read_stages` reads: the section `load` of a scenario with these stages."""
+    write_text(path, yaml.safe_dump({"stages": [_document(stage) for stage in stages]}, sort_keys=False))
+
+
+def _document(stage: Stage) -> dict[str, Any]:
+    written = {
+        "name": stage.name,
+        "pattern": stage.pattern,
+        "process": stage.process,
+        "burstiness": stage.burstiness,
+        "rate": None if stage.rate_rps is None or stage.levels_rps else format_rps(stage.rate_rps),
+        "duration": None if stage.duration_s is None else format_seconds(stage.duration_s),
+        "start_rate": format_rps(stage.start_rps) if stage.pattern == "ramp" else None,
+        "step_rates": [format_rps(level) for level in stage.levels_rps] or None,
+        "spike_factor": stage.spike_factor,
+        "spike_window": format_window(stage.spike_window),
+        "trace": stage.trace,
+        "trace_speed": stage.trace_speed,
+    }
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def read_stages(path: Path) -> tuple[Stage, ...]:
+    """The stages of a YAML file with the section `load` of a scenario; ScenarioError with all its problems.
+
+    Only what belongs to stages may be in it. A trace's relative path starts at the file's folder.
+    """
+    document = read_document(path)
+    shared = {info.alias or name for name, info in Shape.model_fields.items()}
+    others = sorted(set(document.values) - shared - {"stages"})
+    problems = [Problem(document.place((key,)), "has no place in a file of stages") for key in others]
+    if not document.values.get("stages"):
+        problems.append(Problem(document.source(()), "must have stages, like `stages: [{rate: 5/s, duration: 30s}]`"))
+    if problems:
+        raise ScenarioError(*problems)
+    # Everything that a scenario's load is checked for; what is called does not matter here.
+    values = {"name": "stages", "routing": "nova", "load": document.values}
+    scenario = build_scenario(values, lambda path: document.place(path[1:]))
+    return stages_of(with_absolute_traces(scenario.load, path.parent))
+
+
+def with_absolute_traces(load: Load, folder: Path) -> Load:
+    """The load with the paths of its traces absolute, starting at `folder`."""
+    stages = tuple(with_absolute_trace(stage, folder) for stage in load.stages)
+    return with_absolute_trace(load, folder).model_copy(update={"stages": stages})
+
+
+AnyShape = TypeVar("AnyShape", bound=Shape)
+
+
+def with_absolute_trace(section: AnyShape, folder: Path) -> AnyShape:
+    """The section with the path of its trace absolute, starting at `folder`."""
+    if section.trace is None:
+        return section
+    return section.model_copy(update={"trace": str((folder / section.trace).resolve())})
+
+
+def traces(scenario: Scenario) -> list[str]:
+    """The files of all traces that a scenario names, each once."""
+    sections: list[Shape] = [scenario.load, *scenario.load.stages, *scenario.matrix.include]
+    return list(dict.fromkeys(section.trace for section in sections if section.trace))
