@@ -18,9 +18,10 @@ from bedrock.clock import now
 from bedrock.invocation import RECORD_SCHEMA_VERSION
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
-from loadgen.phases import PhaseClock, closed_loop_phases, open_loop_phases
+from loadgen.phases import PhaseClock, schedule_phases
 from loadgen.plain_run import PlainRun, Sent, check_results_dir
 from loadgen.preparation import Preparation, check_endpoint, prepare
+from loadgen.shapes import choose_shape, shape_of
 from scenarios.run_directory import LOAD_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, write_json
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,11 @@ class Director:
             preparation = self._prepare()
             if not preparation.options.run_id:
                 check_results_dir(preparation.options.results_dir)
-            if self._environment.parsed_options.headless:
+            given = self._environment.parsed_options
+            choose_shape(
+                self._environment, preparation.options, given.num_users or 1, given.spawn_rate or 1, given.run_time
+            )
+            if given.headless:
                 check_endpoint(preparation.endpoint)
         except (OptionsError, RunDirectoryError) as error:
             for problem in error.problems if isinstance(error, OptionsError) else [str(error)]:
@@ -114,7 +119,9 @@ class Director:
         self._environment.parsed_options.cell_dir = str(self._cell.path.absolute())
 
     def _users(self) -> int:
-        runner = self._environment.runner
+        shape, runner = shape_of(self._environment), self._environment.runner
+        if shape is not None:
+            return shape.profile.peak_users
         return 1 if runner is None else int(runner.target_user_count or 1)
 
     def on_spawning_complete(self) -> None:
@@ -125,12 +132,15 @@ class Director:
         workers = self._worker_ids()
         start_at = now() + (START_LEAD_DISTRIBUTED_S if workers else START_LEAD_LOCAL_S)
         if options.is_open_loop:
-            self._phases = open_loop_phases(options.schedule().phases(), self._started_at, start_at)
+            self._phases = schedule_phases(options.schedule().phases(), self._started_at, start_at)
         else:
-            self._phases = closed_loop_phases(self._started_at, now(), options.warmup_s, options.test_duration_s)
+            self._phases = schedule_phases(options.user_profile(self._users()).phases(), self._started_at, now())
         self._announce(workers, start_at)
         self._write_load(None, [])
-        if math.isfinite(self._phases.end_at):
+        shape = shape_of(self._environment)
+        if shape is not None:  # it ends the test itself
+            shape.begin(self._phases.phases[0].end_s)
+        elif math.isfinite(self._phases.end_at):
             self._clock = gevent.spawn(self._end_on_time, self._phases.end_at)
 
     def _announce(self, workers: list[str], start_at: float) -> None:
@@ -169,6 +179,9 @@ class Director:
 
     def on_test_stopping(self) -> None:
         """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go."""
+        shape = shape_of(self._environment)
+        if shape is not None:
+            shape.hold()
         if self._preparation is None or self._stopped_at is not None:
             return
         self._stopped_at = now()

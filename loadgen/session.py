@@ -102,12 +102,18 @@ class LoadSession:
         options = self.options
         if options.is_open_loop:
             return OpenLoop(partial(_schedule, options), options.max_lag_s, self.record_dropped)
-        return ClosedLoop(options.think_time_s, options.seed, share, shares)
+        return ClosedLoop(options.think_time_s, options.seed, share, shares, self.in_flight.mean_call_s)
 
     def begin(self, phases: PhaseClock, start_at: float, share: int, shares: int) -> None:
         """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds)."""
         self.phases = phases
         self.pacer.start(start_at, share, shares)
+
+    @property
+    def lets_users_finish(self) -> bool:
+        """Whether users that are taken away may finish their call: the pattern goes down and the test goes on."""
+        options = self.options
+        return not (options.is_open_loop or options.user_pattern.is_flat or self._is_draining.is_set())
 
     def invoke(self, message: Message, turn: Turn | None) -> InvocationRecord:
         """Make the call of a message, and again where retries or failover say so; the record of the last attempt.
