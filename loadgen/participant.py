@@ -62,7 +62,9 @@ class Participant:
             shares=shares,
         )
         session = self.session
-        self._health = HealthMonitor(cell.health(process), process, lambda: session.in_flight.count, self._slots)
+        self._health = HealthMonitor(
+            cell.health(process), process, lambda: session.in_flight.count, self._slots, session.call_meter
+        )
 
     def _place(self) -> tuple[str, int, int]:
         """Name of this process, its share and how many shares there are, as far as known before the start."""

@@ -20,6 +20,7 @@ from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, mask_accounts
 from bedrock.retry import make_policy
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
+from loadgen.meters import CallMeter
 from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
@@ -59,6 +60,7 @@ class LoadSession:
         self.options = options
         self.process = process
         self.in_flight = InFlight()
+        self.call_meter = CallMeter()
         self.phases = PhaseClock(())
         self._region = endpoint.region
         self._cell_name = cell.path.name
@@ -195,6 +197,7 @@ class LoadSession:
 
     def _finish(self, record: InvocationRecord) -> None:
         """Write and report."""
+        self.call_meter.note(record)  # before the closed loop's calls get their own start as the intended one
         if record.intended_at is None:
             record.intended_at = record.started_at
         if record.phase is None and record.intended_at is not None:
