@@ -41,7 +41,9 @@ from benchmarks.generator_stages_wire import (
     new_record,
 )
 from benchmarks.machine import describe_machine
+from loadgen.arrivals import InFlight
 from loadgen.line_files import LineFile
+from loadgen.meters import CallMeter
 from loadgen.participant import Participant
 from loadgen.recorder import Recorder
 
@@ -102,6 +104,8 @@ def call_stages() -> Stages:
         "build the body": microseconds(lambda: api_request(_INVOCATION).body),
         "sign": microseconds(lambda: authorizer.headers(path, fields, body)),
         "gaps between events": microseconds(lambda: fill_gaps(record, times)),
+        "note its waits": _note_us(record),
+        "count it in and out": _count_us(),
         "write the record": _write_us(record),
         "tell Locust": _tell_locust_us(record),
     }
@@ -166,6 +170,21 @@ def _read_us() -> float:
             reader.raw_event(name, payload, 0.0)
 
     return microseconds(read) / EVENTS
+
+
+def _note_us(record: InvocationRecord) -> float:
+    meter = CallMeter()
+    return microseconds(lambda: meter.note(record))
+
+
+def _count_us() -> float:
+    in_flight = InFlight()
+
+    def count() -> None:
+        in_flight.enter()
+        in_flight.leave()
+
+    return microseconds(count)
 
 
 def _write_us(record: InvocationRecord) -> float:

@@ -162,8 +162,19 @@ def _take_or_none(queue: Queue) -> Turn | None:
 class ClosedLoop:
     """Each user pauses for a think time and calls again; nothing is sent before its answer has come."""
 
-    def __init__(self, think_time_s: tuple[float, float], seed: int, share: int, shares: int) -> None:
-        """Messages are numbered share, share + shares, ...: no number twice over all processes."""
+    def __init__(
+        self,
+        think_time_s: tuple[float, float],
+        seed: int,
+        share: int,
+        shares: int,
+        mean_call_s: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Messages are numbered share, share + shares, ...: no number twice over all processes.
+
+        `mean_call_s` is how long calls take in this test, as far as known.
+        """
+        self._mean_call_s = mean_call_s
         self._think_time_s = think_time_s
         self._random = Random(f"think:{seed}:{share}")
         self._numbers = itertools.count(share, shares)
@@ -178,12 +189,20 @@ class ClosedLoop:
         """There is no schedule to deal."""
 
     def next_turn(self, *, is_first: bool) -> Turn:
-        """Pause, then go. A user's first pause is any part of a think time, so that users do not march in step."""
-        low_s, high_s = self._think_time_s
-        gevent.sleep(self._random.uniform(0.0, high_s) if is_first else self._random.uniform(low_s, high_s))
+        """Pause, then go."""
+        gevent.sleep(self._first_pause_s() if is_first else self._random.uniform(*self._think_time_s))
         if not self._open.is_set():
             self._never.wait()
         return Turn(next(self._numbers), None, None)
+
+    def _first_pause_s(self) -> float:
+        """Any part of a user's cycle of pause and call, so that users who come together do not march in step.
+
+        They then call at once at the rate at which so many users call in the long run. Before the first answers
+        nobody knows how long a call takes: any part of a think time.
+        """
+        (low_s, high_s), call_s = self._think_time_s, self._mean_call_s()
+        return self._random.uniform(0.0, high_s if call_s is None else (low_s + high_s) / 2.0 + call_s)
 
     def stop(self) -> None:
         """Users wait for ever from now on; they are in Locust's WAITING state and can be stopped at once."""
@@ -204,23 +223,38 @@ class ClosedLoop:
 
 
 class InFlight:
-    """How many calls are open in this process, and a way to wait until none is."""
+    """How many calls are open in this process, for how long, and a way to wait until none is."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._ended = 0
+        self._call_s = 0.0
+        self._changed_at = 0.0
         self._idle = Event()
         self._idle.set()
 
     def enter(self) -> None:
         """A call begins."""
+        self._account()
         self.count += 1
         self._idle.clear()
 
     def leave(self) -> None:
         """A call has ended and its record is written."""
+        self._account()
         self.count -= 1
+        self._ended += 1
         if self.count == 0:
             self._idle.set()
+
+    def _account(self) -> None:
+        at = now()
+        self._call_s += self.count * (at - self._changed_at)
+        self._changed_at = at
+
+    def mean_call_s(self) -> float | None:
+        """Time that calls were open / calls that ended; None before the first."""
+        return self._call_s / self._ended if self._ended else None
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Block until no call is open; False if `timeout_s` passed first."""

@@ -23,9 +23,10 @@ from loadgen.crew import Crew, LocalCrew, as_json
 from loadgen.losses import Losses
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
-from loadgen.phases import PhaseClock, closed_loop_phases, open_loop_phases
+from loadgen.phases import PhaseClock, schedule_phases
 from loadgen.plain_run import PlainRun, Sent, check_results_dir
 from loadgen.preparation import Preparation, check_endpoint, prepare
+from loadgen.shapes import choose_shape, shape_of
 from loadgen.slots import SlotKeeper, expected_slots, slot_limit
 from loadgen.worker_crew import WorkerCrew
 from scenarios.run_directory import LOAD_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, write_json
@@ -61,7 +62,11 @@ class Director:
             preparation = self._prepare()
             if not preparation.options.run_id:
                 check_results_dir(preparation.options.results_dir)
-            if self._environment.parsed_options.headless:
+            given = self._environment.parsed_options
+            choose_shape(
+                self._environment, preparation.options, given.num_users or 1, given.spawn_rate or 1, given.run_time
+            )
+            if given.headless:
                 check_endpoint(preparation.endpoint)
             self._size(preparation)
         except (OptionsError, RunDirectoryError) as error:
@@ -142,7 +147,9 @@ class Director:
         return max(runner.worker_count, 1) if isinstance(runner, MasterRunner) else 1
 
     def _users(self) -> int:
-        runner = self._environment.runner
+        shape, runner = shape_of(self._environment), self._environment.runner
+        if shape is not None:
+            return shape.profile.peak_users
         return 1 if runner is None else int(runner.target_user_count or 1)
 
     def on_spawning_complete(self) -> None:
@@ -157,15 +164,18 @@ class Director:
         options = self._preparation.options
         start_at = self._start_at = now() + crew.start_lead_s
         if options.is_open_loop:
-            self._phases = open_loop_phases(options.schedule().phases(), self._started_at, start_at)
+            self._phases = schedule_phases(options.schedule().phases(), self._started_at, start_at)
         else:
-            self._phases = closed_loop_phases(self._started_at, now(), options.warmup_s, options.test_duration_s)
+            self._phases = schedule_phases(options.user_profile(self._users()).phases(), self._started_at, now())
         crew.begin(self._phases, start_at)
         if options.is_open_loop and self._environment.runner is not None:
             limit = slot_limit(self._users(), options.max_slots)
             self._slot_keeper = SlotKeeper(self._environment.runner, lambda: crew.waiting, limit)
         self._write_load(None)
-        if math.isfinite(self._phases.end_at):
+        shape = shape_of(self._environment)
+        if shape is not None:  # it ends the test itself
+            shape.begin(self._phases.phases[0].end_s)
+        elif math.isfinite(self._phases.end_at):
             self._clock = gevent.spawn(self._end_on_time, self._phases.end_at)
 
     def _end_on_time(self, end_at: float) -> None:
@@ -184,6 +194,9 @@ class Director:
 
     def on_test_stopping(self) -> None:
         """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go."""
+        shape = shape_of(self._environment)
+        if shape is not None:
+            shape.hold()
         if self._preparation is None or self._crew is None or self._stopped_at is not None:
             return
         self._stopped_at = now()

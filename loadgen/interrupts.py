@@ -1,7 +1,8 @@
-"""Ctrl-C ends a test in an orderly way, whatever the process is doing when it comes."""
+"""Ctrl-C and SIGTERM end a test in an orderly way, whatever the process is doing when they come."""
 
 import gevent
 from gevent.hub import Hub
+from locust.runners import STATE_INIT, Runner
 
 import signal
 from typing import Any
@@ -19,3 +20,26 @@ def take_over() -> Any:
 
 def _interrupt_main(hub: Hub) -> None:
     hub.handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
+
+
+#: What a shell says of a process that SIGTERM ended.
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+def end_shape_on_sigterm(runner: Runner) -> Any:
+    """Let SIGTERM end a headless test with a load shape as Ctrl-C does; the handle keeps it so.
+
+    Locust takes SIGTERM over only when such a test is finished (locust.md fact 13): until then the process would be
+    killed, and with it the records of open calls and every report.
+    """
+    hub = gevent.get_hub()
+    interrupted: list[bool] = []
+
+    def on_signal() -> None:
+        if runner.shape_greenlet is not None and not interrupted:
+            interrupted.append(True)
+            _interrupt_main(hub)
+        elif runner.state == STATE_INIT and not interrupted:  # still waiting for workers: there is nothing to save
+            hub.handle_system_error(SystemExit, SystemExit(EXIT_TERMINATED))
+
+    return gevent.signal_handler(signal.SIGTERM, on_signal)

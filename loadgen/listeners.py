@@ -57,5 +57,7 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
             runner.register_message(kind, director.on_message)
     if isinstance(runner, LocalRunner | MasterRunner):
         director.check_command_line()
+        if environment.parsed_options.headless and environment.shape_class is not None:
+            environment.bedrock_termination = interrupts.end_shape_on_sigterm(runner)
     if environment.web_ui:
         install_form_check(environment)

@@ -42,6 +42,7 @@ from scenarios.units import (
     parse_share,
     parse_start_rate_rps,
 )
+from scenarios.user_profiles import UserPattern, UserProfile
 
 DEFAULT_PROMPTS_FILE = str(Path(__file__).parent.parent / "prompts.json")
 DEFAULT_ENDPOINT_URL = "http://127.0.0.1:8700"
@@ -94,13 +95,13 @@ OPTIONS = (
     Option("--endpoint-url", "ENDPOINT_URL", "", f"endpoint; else Locust's host, else {DEFAULT_ENDPOINT_URL}"),
     Option("--region", "REGION", "us-east-1", "AWS region"),
     Option("--rate", "RATE", "", "arrivals, like 5/s: open loop, users are slots; empty: closed loop"),
-    Option("--pattern", "PATTERN", "sustained", "traffic pattern of the open loop", PATTERNS),
+    Option("--pattern", "PATTERN", "sustained", "shape of the rate, or of the number of users, over time", PATTERNS),
     Option("--arrival-process", "ARRIVAL_PROCESS", "poisson", "spacing of arrivals", PROCESSES),
     Option("--burstiness", "BURSTINESS", "1", "of gamma: 1 is poisson, below it arrivals cluster"),
     Option("--start-rate", "START_RATE", "", "where ramp and steps begin, like 2/s; empty: 0/s, or rate / steps"),
-    Option("--steps", "STEPS", DEFAULT_STEPS, "number of equal steps up to the rate"),
+    Option("--steps", "STEPS", DEFAULT_STEPS, "number of equal steps up to the rate, or to all users"),
     Option("--step-rates", "STEP_RATES", "", "rates of the steps, with commas; empty: equal steps up to the rate"),
-    Option("--spike-factor", "SPIKE_FACTOR", "10", "height of a spike, times the rate"),
+    Option("--spike-factor", "SPIKE_FACTOR", "10", "height of a spike, times the baseline"),
     Option("--spike-window", "SPIKE_WINDOW", "40%-60%", "when the spike is, as shares of the duration"),
     Option("--trace-file", "TRACE_FILE", "", "of replay: CSV or JSONL file with the time of each message"),
     Option("--trace-speed", "TRACE_SPEED", "1", "how many times as fast the trace is replayed"),
@@ -156,7 +157,10 @@ def add_options(parser: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """Validated options of one test. Durations in seconds; `stages` are the open loop's, the closed loop has none."""
+    """Validated options of one test. Durations in seconds; `stages` are the open loop's, the closed loop has none.
+
+    `user_pattern` is the closed loop's, and says nothing of the open one.
+    """
 
     model_id: str
     routing: str
@@ -176,6 +180,7 @@ class LoadOptions:
     endpoint_url: str
     region: str
     stages: tuple[Stage, ...]
+    user_pattern: UserPattern
     test_duration_s: float
     warmup_s: float
     think_time_s: tuple[float, float]
@@ -205,6 +210,10 @@ class LoadOptions:
         """All arrivals, warm-up included; open loop only."""
         return make_schedule(self.stages, self.warmup_s)
 
+    def user_profile(self, users: int) -> UserProfile:
+        """Users over time, warm-up included; closed loop only."""
+        return self.user_pattern.profile(users, self.test_duration_s, self.warmup_s)
+
     def traces(self) -> list[Trace]:
         """The traces that are replayed."""
         return [replay.trace for replay in self.schedule().replays()] if self.stages else []
@@ -213,6 +222,7 @@ class LoadOptions:
 def read_options(namespace: Namespace) -> LoadOptions:
     """The validated form of Locust's parsed options; OptionsError names every problem at once."""
     reader = _Reader(namespace)
+    stage = _one_stage(reader)
     options = LoadOptions(
         model_id=reader.text("model_id"),
         routing=reader.text("routing"),
@@ -233,7 +243,8 @@ def read_options(namespace: Namespace) -> LoadOptions:
         target=reader.choice("target", TARGETS),
         endpoint_url=reader.text("endpoint_url"),
         region=reader.text("region"),
-        stages=_stages(reader),
+        stages=_stages(reader, stage),
+        user_pattern=UserPattern(stage.pattern, stage.spike_factor, stage.spike_window, _steps(reader)),
         test_duration_s=reader.parsed("test_duration", _parse_test_duration_s, math.inf),
         warmup_s=reader.parsed("warmup", parse_duration_s, 0.0),
         think_time_s=reader.parsed("think_time", parse_duration_range_s, (0.5, 1.5)),
@@ -254,21 +265,21 @@ def read_options(namespace: Namespace) -> LoadOptions:
         cell=reader.text("cell"),
         run_id=reader.text("run_id"),
     )
-    if not reader.problems and options.is_open_loop:
-        reader.attempt("pattern", options.schedule)
+    if not reader.problems:
+        reader.attempt("pattern", options.schedule if options.is_open_loop else lambda: options.user_profile(users=1))
     if options.failover_cool_down_s > options.failover_max_cool_down_s:
         reader.problems.append("--failover-cool-down: must not be longer than --failover-max-cool-down")
     if options.cache_system and not reader.text("system_prompt_file"):
         reader.problems.append("--cache-system: needs a system prompt: give --system-prompt-file too")
     if reader.problems:
-        raise OptionsError(reader.problems)
+        raise OptionsError(list(dict.fromkeys(reader.problems)))
     return options
 
 
-def _stages(reader: "_Reader") -> tuple[Stage, ...]:
+def _stages(reader: "_Reader", stage: Stage) -> tuple[Stage, ...]:
     """The open loop's stages; none where nothing says how much arrives: a closed loop."""
     stages_file = reader.text("stages_file")
-    alone = _one_stage(reader)
+    alone = (stage,) if stage.pattern == REPLAY or stage.rate_rps is not None else ()
     if stages_file:
         if alone:
             reader.problems.append("--stages-file: cannot be combined with a rate or a trace; give one of them")
@@ -276,15 +287,19 @@ def _stages(reader: "_Reader") -> tuple[Stage, ...]:
     return alone
 
 
-def _one_stage(reader: "_Reader") -> tuple[Stage, ...]:
+def _steps(reader: "_Reader") -> int:
+    return reader.parsed("steps", _step_count, DEFAULT_STEPS)
+
+
+def _one_stage(reader: "_Reader") -> Stage:
+    """What the options say of one stage, of a closed loop too: then it has no rate."""
     pattern = reader.choice("pattern", PATTERNS)
     rate_rps = reader.parsed("rate", lambda text: parse_rate_rps(text) if text else None, None)
     start_rps = reader.parsed("start_rate", lambda text: parse_start_rate_rps(text) if text else None, None)
-    count = reader.parsed("steps", _step_count, DEFAULT_STEPS)
     listed: tuple[float, ...] = reader.parsed("step_rates", _parse_rates_rps, ())
     test_duration_s = reader.parsed("test_duration", _parse_test_duration_s, math.inf)
-    levels = listed if listed or rate_rps is None else step_levels(rate_rps, count, start_rps)
-    stage = Stage(
+    levels = listed if listed or rate_rps is None else step_levels(rate_rps, _steps(reader), start_rps)
+    return Stage(
         pattern=pattern,
         rate_rps=max(levels, default=None) if pattern == "steps" else rate_rps,
         duration_s=None if math.isinf(test_duration_s) else test_duration_s,
@@ -297,7 +312,6 @@ def _one_stage(reader: "_Reader") -> tuple[Stage, ...]:
         trace=reader.text("trace_file") or None if pattern == REPLAY else None,
         trace_speed=reader.parsed("trace_speed", float, 1.0),
     )
-    return (stage,) if pattern == REPLAY or stage.rate_rps is not None else ()
 
 
 class _Reader:

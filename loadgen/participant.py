@@ -82,7 +82,9 @@ class Participant:
             share=share,
             shares=shares,
         )
-        self._health = HealthMonitor(output.open(HEALTH), process, lambda: session.in_flight.count, self._slots)
+        self._health = HealthMonitor(
+            output.open(HEALTH), process, lambda: session.in_flight.count, self._slots, session.call_meter
+        )
 
     def _output(self, cell: CellDirectory, process: str) -> CellOutput:
         """The results directory where this process can write into it, else the line to the master."""

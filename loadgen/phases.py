@@ -49,16 +49,7 @@ def _finite(value: float) -> float | None:
     return None if math.isinf(value) else value
 
 
-def open_loop_phases(schedule: Iterable[Phase], spawn_began_at: float, start_at: float) -> PhaseClock:
-    """Phases of a schedule that starts at `start_at`, behind the time in which slots were started."""
+def schedule_phases(schedule: Iterable[Phase], spawn_began_at: float, start_at: float) -> PhaseClock:
+    """Phases of a schedule that starts at `start_at`, behind the ramp: the time in which users were started."""
     shifted = [Phase(phase.name, start_at + phase.start_s, start_at + phase.end_s) for phase in schedule]
     return PhaseClock((Phase("ramp", spawn_began_at, start_at), *shifted))
-
-
-def closed_loop_phases(spawn_began_at: float, spawned_at: float, warmup_s: float, test_duration_s: float) -> PhaseClock:
-    """Phases of a test with users: ramp until all are there, warm-up, then the measured time."""
-    warm_at = spawned_at + warmup_s
-    warmup = (Phase("warmup", spawned_at, warm_at),) if warmup_s > 0.0 else ()
-    return PhaseClock(
-        (Phase("ramp", spawn_began_at, spawned_at), *warmup, Phase("steady", warm_at, warm_at + test_duration_s))
-    )

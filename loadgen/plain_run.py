@@ -177,7 +177,7 @@ def _unused_name(name: str, directory: RunDirectory) -> str:
 
 def _cell_entry(name: str, options: LoadOptions, sent: Sent, users: int) -> dict[str, Any]:
     closed_s = None if math.isinf(options.test_duration_s) else options.test_duration_s
-    load = outline(options.stages) if options.is_open_loop else Outline(None, "sustained", None, closed_s)
+    load = outline(options.stages) if options.is_open_loop else Outline(None, options.user_pattern.name, None, closed_s)
     return {
         "cell": name,
         "status": "running",
@@ -191,6 +191,7 @@ def _cell_entry(name: str, options: LoadOptions, sent: Sent, users: int) -> dict
         "load_model": "open" if options.is_open_loop else "closed",
         "users": None if options.is_open_loop else users,
         **asdict(load),
+        "user_pattern": None if options.is_open_loop else asdict(options.user_pattern),
         "stages": [asdict(stage) for stage in options.stages],
         "warmup_s": options.warmup_s,
         "max_tokens": options.max_tokens,

@@ -21,6 +21,7 @@ from bedrock.retry import make_policy
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
 from loadgen.cell_output import REQUESTS, RESPONSES, CellOutput
 from loadgen.dealing import Deal
+from loadgen.meters import CallMeter
 from loadgen.new_records import NewRecords, describe
 from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
@@ -69,6 +70,7 @@ class LoadSession:
         self.options = options
         self.process = process
         self.in_flight = InFlight()
+        self.call_meter = CallMeter()
         self.phases = PhaseClock(())
         self._region = endpoint.region
         self._new_records = NewRecords(options, cell, process, endpoint.region)
@@ -111,7 +113,7 @@ class LoadSession:
         options = self.options
         if options.is_open_loop:
             return OpenLoop(lambda: options.schedule().arrivals(options.seed), options.max_lag_s, self.record_dropped)
-        return ClosedLoop(options.think_time_s, options.seed, share, shares)
+        return ClosedLoop(options.think_time_s, options.seed, share, shares, self.in_flight.mean_call_s)
 
     def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
         """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds)."""
@@ -122,6 +124,12 @@ class LoadSession:
     def records_written(self) -> int:
         """Records so far."""
         return self._recorder.written
+
+    @property
+    def lets_users_finish(self) -> bool:
+        """Whether users that are taken away may finish their call: the pattern goes down and the test goes on."""
+        options = self.options
+        return not (options.is_open_loop or options.user_pattern.is_flat or self._is_draining.is_set())
 
     def invoke(self, message: Message, turn: Turn | None) -> InvocationRecord:
         """Make the call of a message, and again where retries or failover say so; the record of the last attempt.
@@ -194,6 +202,7 @@ class LoadSession:
 
     def _finish(self, record: InvocationRecord) -> None:
         """Write and report."""
+        self.call_meter.note(record)  # before the closed loop's calls get their own start as the intended one
         if record.intended_at is None:
             record.intended_at = record.started_at
         if record.phase is None and record.intended_at is not None:

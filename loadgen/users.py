@@ -5,6 +5,7 @@ A locustfile derives from one of them and writes a task: take the next message, 
 
 from locust import User
 from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 import os
 from typing import Any, ClassVar
@@ -21,6 +22,9 @@ from loadgen.session import Sampler, message_of
 from scenarios.prompts import PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler, TypedSampler
 from scenarios.traffic import Message, MessageSampler, SinglePromptSampler, load_mix, load_routing
+
+#: States of a user in the middle of its task; in the second one it leaves once that has ended.
+_BUSY = (LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING)
 
 
 class BedrockUser(User):
@@ -58,6 +62,17 @@ class BedrockUser(User):
         self._turn = session.pacer.next_turn(is_first=not self._has_begun)
         self._has_begun = True
         return 0.0
+
+    def stop(self, force: bool = False) -> bool:
+        """Stop as Locust does, but where a pattern takes users away: then let this one finish its call first.
+
+        Cut off in the middle of the test, calls would be missing from its results, the slow ones above all.
+        """
+        session = self._participant.session
+        if force and session is not None and session.lets_users_finish and self._state in _BUSY:
+            self._state = LOCUST_STATE_STOPPING
+            return False
+        return bool(super().stop(force))
 
     def on_stop(self) -> None:
         """A turn taken but not used, because the user was stopped in between, counts as dropped."""

@@ -4,6 +4,10 @@ Locust checks neither types nor choices of custom parameters in the form (locust
 would start a test that ends at once, with the reason in a log that nobody looks at.
 """
 
+from locust.runners import STATE_INIT, STATE_STOPPED, MasterRunner
+from locust.util.timespan import parse_timespan
+
+import math
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,8 +16,9 @@ from urllib.parse import urlsplit
 from flask import Response, jsonify, request
 
 from bedrock.loopback import is_loopback
-from loadgen.options import AWS, OPTIONS, OptionsError
+from loadgen.options import AWS, OPTIONS, LoadOptions, OptionsError
 from loadgen.preparation import check_endpoint, prepare
+from loadgen.shapes import choose_shape, shape_of
 
 
 def install(environment: Any) -> None:
@@ -50,6 +55,7 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
             host = request.form.get("host") or environment.host
             preparation = prepare(with_form(environment.parsed_options, request.form), host, environment.user_classes)
             check_endpoint(preparation.endpoint)
+            _choose_shape(environment, preparation.options, request.form)
         except OptionsError as error:
             return _problems(environment, error.problems)
         return None
@@ -59,6 +65,30 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
 
 def _other(form: Mapping[str, str], parsed_options: Namespace, name: str) -> bool:
     return name in form and form[name] != str(getattr(parsed_options, name))
+
+
+def _choose_shape(environment: Any, options: LoadOptions, form: Mapping[str, str]) -> None:
+    """Give the test that is about to start the shape of its pattern; one that is going on keeps its own."""
+    runner, given = environment.runner, environment.parsed_options
+    if runner.state not in (STATE_INIT, STATE_STOPPED):
+        return
+    try:
+        users, spawn_rate = int(form.get("user_count", given.num_users or 1)), float(form.get("spawn_rate", 1))
+        run_time_s = parse_timespan(form["run_time"]) if form.get("run_time") else None
+    except ValueError:  # Locust says so, and starts nothing
+        return
+    choose_shape(environment, options, max(users, 1), spawn_rate if spawn_rate > 0.0 else 1.0, run_time_s)
+    if shape_of(environment) is None:
+        return
+    # What Locust checks for a plain test it does not for one with a shape.
+    problems = {
+        "user_count: must be at least 1": users < 1,
+        "spawn_rate: must be above 0": not 0.0 < spawn_rate < math.inf,
+        "pattern: users cannot follow a pattern under --class-picker": environment.web_ui.userclass_picker_is_active,
+        "No worker is connected": isinstance(runner, MasterRunner) and not runner.clients.ready,
+    }
+    if any(problems.values()):
+        raise OptionsError([problem for problem, applies in problems.items() if applies])
 
 
 def _problems(environment: Any, problems: Sequence[str]) -> Response:

@@ -202,7 +202,7 @@ SCENARIO_FLAGS = (
     Flag(
         "--patterns",
         _items,
-        "shapes of the rate over the duration",
+        "shapes of the rate, or of the users, over the duration",
         "NAME,...",
         ("matrix", "patterns"),
         (("load", "pattern"), ("load", "stages"), _INCLUDE),

@@ -122,9 +122,7 @@ def _stage_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
     """The open loop's load: one stage as options, several as a file, which the cell's directory has."""
     several = len(cell.stages) > 1
     stages_file = str(identity.directory.cell(cell.cell).stages_yaml.absolute()) if several else ""
-    # Of a closed loop only the duration counts, of several stages only the file.
-    neutral = Stage("sustained", None, None if several else cell.duration_s, "poisson")
-    stage = cell.stages[0] if len(cell.stages) == 1 else neutral
+    stage = cell.stages[0] if len(cell.stages) == 1 else _neutral_stage(cell)
     return {
         "--rate": "" if stage.rate_rps is None else format_rps(stage.rate_rps),
         "--pattern": stage.pattern,
@@ -137,7 +135,7 @@ def _stage_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
         "--trace-file": stage.trace or "",
         "--trace-speed": f"{stage.trace_speed:.12g}",
         "--test-duration": "" if stage.duration_s is None else format_seconds(stage.duration_s),
-        "--steps": str(DEFAULT_STEPS),
+        "--steps": str(DEFAULT_STEPS if cell.user_pattern is None else cell.user_pattern.steps),
         "--stages-file": stages_file,
     }
 
@@ -150,6 +148,15 @@ def _request_options(request: Request) -> dict[str, str | None]:
         "--stop-sequences": json.dumps(request.stop_sequences),
         "--request-metadata": json.dumps(request.metadata),
     }
+
+
+def _neutral_stage(cell: Cell) -> Stage:
+    """A closed loop's pattern and duration; of several stages only the file counts."""
+    users = cell.user_pattern
+    if users is None:
+        return Stage("sustained", None, None, "poisson")
+    window, factor = users.spike_window, users.spike_factor
+    return Stage(users.name, None, cell.duration_s, "poisson", spike_factor=factor, spike_window=window)
 
 
 def _load_options(cell: Cell) -> dict[str, str | None]:

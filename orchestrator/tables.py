@@ -119,16 +119,21 @@ def _cells_table(plan: Plan) -> Table:
 
 
 def load_text(cell: Cell) -> str:
-    """`5/s poisson spike, 20s` or `30 users, 1m`."""
+    """`5/s poisson spike, 20s`, `30 users, 1m` or `up to 30 users spike, 1m`."""
     time = format_duration(cell.duration_s)
     if cell.rate_rps is None:
-        return f"{cell.users} users, {time}"
+        return _users_text(cell, time)
     rate = format_rate(cell.rate_rps)
     if cell.pattern == STAGES:
         return f"{len(cell.stages)} stages of {rate} on average, {time}"
     if cell.pattern == REPLAY:
         return f"{_replay_text(cell)}, {rate} on average, {time}"
     return f"{rate} {cell.process} {cell.pattern}, {time}"
+
+
+def _users_text(cell: Cell, time: str) -> str:
+    is_flat = cell.user_pattern is None or cell.user_pattern.is_flat
+    return f"{cell.users} users, {time}" if is_flat else f"up to {cell.users} users {cell.pattern}, {time}"
 
 
 def _replay_text(cell: Cell) -> str:

@@ -22,8 +22,9 @@ from scenarios.model import (
 from scenarios.patterns import REPLAY
 from scenarios.request_rules import doubts, refusals
 from scenarios.schedule import STAGES, Schedule, Stage, make_schedule, outline
-from scenarios.stages import stage_of, stages_of
+from scenarios.stages import stage_of, stages_of, user_pattern_of
 from scenarios.trace import Trace
+from scenarios.user_profiles import UserPattern, UserProfile
 
 #: Base model ids behind each routing that the scenario names.
 RoutingModels = Mapping[str, Sequence[str]]
@@ -36,7 +37,8 @@ class Cell:
     `model_id` is the base id, or an ARN with the model behind it where it does not say (`ARN=model`); None where a
     routing sends the traffic. `region_prefix` None sends the base id; an ARN is sent as it is.
     `stages` are the open loop's load, one or several; `rate_rps` is the rate it is named after (of a trace or several
-    stages the mean), `pattern` and `process` sum them up. A closed loop has none.
+    stages the mean), `pattern` and `process` sum them up. A closed loop has none: `users` is the most users at once,
+    and `user_pattern` what their number does over time.
     `status` is pending, running, finished, interrupted, failed or skipped, with the `reason` of the last two.
     """
 
@@ -59,6 +61,7 @@ class Cell:
     warmup_s: float
     max_tokens: int
     stages: tuple[Stage, ...]
+    user_pattern: UserPattern | None
     think_time_s: tuple[float, float]
     spawn_rate_rps: float
     max_lag_s: float
@@ -77,12 +80,17 @@ class Cell:
 
     @property
     def ramp_s(self) -> float:
-        """Time until all users of a closed loop run, in seconds; 0 in the open loop."""
-        return 0.0 if self.users is None else self.users / self.spawn_rate_rps
+        """Time until the first users of a closed loop all run, in seconds; 0 in the open loop."""
+        return 0.0 if self.is_open else self.user_profile().users_at(0.0) / self.spawn_rate_rps
 
     def schedule(self) -> Schedule:
         """The arrivals of an open-loop cell, warm-up included."""
         return make_schedule(self.stages, self.warmup_s)
+
+    def user_profile(self) -> UserProfile:
+        """The users of a closed-loop cell over time, warm-up included."""
+        assert self.user_pattern is not None, "the open loop has slots"  # noqa: S101 - a mistake of the caller's
+        return self.user_pattern.profile(self.users or 1, self.duration_s, self.warmup_s)
 
     def models(self, routings: RoutingModels) -> tuple[str, ...]:
         """Base ids of the models this cell calls, those that its traces name included."""
@@ -158,7 +166,7 @@ def _loads(scenario: Scenario) -> list[dict[str, Any]]:
         return [_open(stages_of(load))]
     users = matrix.user_counts or ((load.users,) if load.users else ())
     if users:
-        return [_closed(count) for count in users]
+        return [_closed(count, pattern, load) for count, pattern in itertools.product(users, _patterns(scenario))]
     levels = itertools.product(matrix.rates_rps or (load.rate_rps,), _patterns(scenario))
     stages = dict.fromkeys(stage_of(load, pattern=pattern, rate_rps=rate_rps) for rate_rps, pattern in levels)
     return [_open((stage,)) for stage in stages]
@@ -168,13 +176,15 @@ def _patterns(scenario: Scenario) -> tuple[str, ...]:
     return scenario.matrix.patterns or (scenario.load.pattern,)
 
 
-def _closed(users: int) -> dict[str, Any]:
-    return {"load_model": "closed", "users": users, "rate_rps": None, "stages": ()}
+def _closed(users: int | None, pattern: str, *sections: Shape) -> dict[str, Any]:
+    user_pattern, duration_s = user_pattern_of(*sections, pattern=pattern)
+    load = {"load_model": "closed", "users": users, "rate_rps": None, "stages": ()}
+    return load | {"pattern": pattern, "user_pattern": user_pattern, "duration_s": duration_s}
 
 
 def _open(stages: tuple[Stage, ...]) -> dict[str, Any]:
     load = outline(stages)
-    return {"load_model": "open", "users": None, "stages": stages} | asdict(load)
+    return {"load_model": "open", "users": None, "user_pattern": None, "stages": stages} | asdict(load)
 
 
 def _template(scenario: Scenario) -> Cell:
@@ -200,6 +210,7 @@ def _template(scenario: Scenario) -> Cell:
         warmup_s=load.warmup_s,
         max_tokens=scenario.max_tokens,
         stages=(),
+        user_pattern=None,
         think_time_s=load.think_time_s,
         spawn_rate_rps=load.spawn_rate_rps,
         max_lag_s=load.max_lag_s,
@@ -226,13 +237,12 @@ def _extra_load(scenario: Scenario, extra: ExtraCell, first: Cell) -> dict[str, 
     """The load of a cell beside the cross product: that of the first cell, or with values of its own."""
     shape = {name for name in Shape.model_fields if getattr(extra, name) is not None}
     own_open = extra.rate_rps or extra.step_rates_rps or extra.pattern == REPLAY
-    if extra.users or not (first.is_open or own_open):
-        duration = {} if extra.duration_s is None else {"duration_s": extra.duration_s}
-        return (_closed(extra.users) if extra.users else {}) | duration
-    if not shape:
-        return {}
     load, matrix = scenario.load, scenario.matrix
     pattern = extra.pattern or _patterns(scenario)[0]
+    if extra.users or not (first.is_open or own_open):
+        return _closed(extra.users or first.users, pattern, extra, load)
+    if not shape:
+        return {}
     return _open((stage_of(extra, load, pattern=pattern, rate_rps=(*matrix.rates_rps, None)[0]),))
 
 

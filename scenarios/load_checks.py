@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from scenarios.model import ExtraCell, Scenario, Shape
 from scenarios.patterns import REPLAY
+from scenarios.user_profiles import NEEDS_OPEN_LOOP, USER_PATTERNS
 
 #: Where a value stands in the scenario, and what is wrong with it.
 Finding = tuple[tuple[str | int, ...], str]
-
-_NEEDS_OPEN = "needs the open loop: give a rate instead of users"
 
 
 def check_load(scenario: Scenario, *, is_partial: bool) -> Iterator[Finding]:
@@ -50,8 +49,10 @@ def _check_model(scenario: Scenario, amounts: Sequence[str], is_open: bool) -> I
         yield ("load", "model"), f"{scenario.load.model} does not fit {amounts[0]}, which makes the load {model}"
     if not is_open:
         for path, pattern in _patterns(scenario):
-            if pattern != "sustained":
-                yield path, f"{pattern} {_NEEDS_OPEN}"
+            if pattern not in USER_PATTERNS:
+                yield path, f"{pattern} {NEEDS_OPEN_LOOP}"
+        if scenario.load.start_rate_rps is not None:
+            yield ("load", "start_rate"), f"start_rate {NEEDS_OPEN_LOOP}"
 
 
 def _patterns(scenario: Scenario) -> list[tuple[tuple[str, ...], str]]:
@@ -112,7 +113,7 @@ def _check_extra(
     yield from _check_alternatives(path, extra)
     pattern = extra.pattern or (matrix.patterns or (load.pattern,))[0]
     is_open = bool(extra.rate_rps or extra.step_rates_rps or extra.trace) or (is_open and not extra.users)
-    if not is_open and pattern != "sustained":
-        yield path, f"{pattern} {_NEEDS_OPEN}"
+    if not is_open and (pattern not in USER_PATTERNS or extra.start_rate_rps is not None):
+        yield path, f"{pattern if pattern not in USER_PATTERNS else 'start_rate'} {NEEDS_OPEN_LOOP}"
     elif is_open and any(getattr(extra, name) is not None for name in Shape.model_fields):
         yield from _check_amount(path, pattern, (extra, load), matrix.rates_rps, is_partial)

@@ -288,18 +288,20 @@ class Load(Shape):
         description="open: arrivals follow a schedule whatever the answers do; closed: users wait for their answers. "
         "Follows from rate or users where it is not given.",
     )
-    pattern: Pattern = Field("sustained", description="Shape of the rate over the duration; open loop only.")
+    pattern: Pattern = Field("sustained", description="Shape of the rate, or of the users, over the duration.")
     process: Process = Field("poisson", description="Spacing of arrivals around the rate; open loop only.")
     burstiness: Burstiness = Field(
         1.0, description="Of the process gamma: 1 is Poisson, below it arrivals cluster, above it they even out."
     )
-    users: Users | None = Field(None, description="Users that send, wait, think and send again: closed loop.")
+    users: Users | None = Field(
+        None, description="Users that send, wait, think and send again: closed loop. With a pattern, the most at once."
+    )
     duration_s: DurationS | None = Field(
         None, alias="duration", description="Measured time of a cell, like 1m (default), or that of a trace."
     )
     warmup_s: WaitS = Field(0.0, alias="warmup", description="Time before it that is sent but not measured.")
-    steps: StepCount = Field(DEFAULT_STEPS, description="Number of equal steps up to the rate.")
-    spike_factor: PositiveNumber = Field(10.0, description="Height of a spike, times the rate.")
+    steps: StepCount = Field(DEFAULT_STEPS, description="Number of equal steps up to the rate, or to all users.")
+    spike_factor: PositiveNumber = Field(10.0, description="Height of a spike, times the baseline.")
     spike_window: Window = Field((0.4, 0.6), description="When the spike is, as shares of the duration.")
     trace_speed: PositiveNumber = Field(1.0, description="How many times as fast a trace is replayed.")
     stages: Annotated[tuple[Stage, ...], Field(max_length=MAX_STAGES)] = Field(

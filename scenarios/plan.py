@@ -234,12 +234,12 @@ def _load(cell: Cell, e2e_s: float) -> tuple[float, float, float]:
         schedule = cell.schedule()
         requests = schedule.expected_between(0.0, schedule.duration_s)
         return requests, schedule.busiest(60.0), schedule.peak_rps * e2e_s
-    users = cell.users or 0
+    profile = cell.user_profile()
     cycle_s = e2e_s + sum(cell.think_time_s) / 2.0
-    full_s = cell.warmup_s + cell.duration_s
     # While users are started, half of them run on average.
-    requests = users * (full_s + cell.ramp_s / 2.0) / cycle_s
-    return requests, min(requests, users * 60.0 / cycle_s), users * e2e_s / cycle_s
+    requests = (profile.user_seconds + profile.users_at(0.0) * cell.ramp_s / 2.0) / cycle_s
+    per_minute = min(requests, profile.busiest(60.0) / cycle_s)
+    return requests, per_minute, profile.peak_users * e2e_s / cycle_s
 
 
 @dataclass(frozen=True, slots=True)

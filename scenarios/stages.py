@@ -11,6 +11,7 @@ from scenarios.model import DEFAULT_DURATION_S, Load, Scenario, Shape, format_rp
 from scenarios.patterns import DEFAULT_STEPS, REPLAY, step_levels
 from scenarios.run_directory import write_text
 from scenarios.schedule import Stage
+from scenarios.user_profiles import UserPattern
 
 
 def stage_of(*sections: Shape, pattern: str | None = None, rate_rps: float | None = None) -> Stage:
@@ -37,6 +38,13 @@ def stage_of(*sections: Shape, pattern: str | None = None, rate_rps: float | Non
         trace=_first(sections, "trace") if chosen == REPLAY else None,
         trace_speed=_first(sections, "trace_speed"),
     )
+
+
+def user_pattern_of(*sections: Shape, pattern: str) -> tuple[UserPattern, float]:
+    """The same for a closed loop: the pattern that its users follow, and its duration in seconds."""
+    steps = _first(sections, "steps") if pattern == "steps" else DEFAULT_STEPS
+    found = UserPattern(pattern, _first(sections, "spike_factor"), _first(sections, "spike_window"), steps)
+    return found, next(_durations(sections, steps if pattern == "steps" else 0), DEFAULT_DURATION_S)
 
 
 def _first(sections: Sequence[Shape], name: str) -> Any:

@@ -1,5 +1,7 @@
 """Turns of the open and the closed loop, without a clock: schedules that lie in the past are due at once."""
 
+import gevent
+
 import itertools
 import math
 from collections.abc import Iterator
@@ -81,3 +83,27 @@ def test_calls_in_flight_can_be_waited_for() -> None:
     in_flight.leave()
     assert in_flight.wait_idle(0.0)
     assert in_flight.count == 0
+
+
+def test_users_who_come_together_spread_over_pause_and_call() -> None:
+    """With a call of an hour nobody's first pause is over at once; without it, a think time of 0 s is no pause."""
+    waits = []
+    for call_s in (3600.0, None):
+        loop = ClosedLoop((0.0, 0.0), seed=1, share=0, shares=1, mean_call_s=lambda call_s=call_s: call_s)
+        user = gevent.spawn(loop.next_turn, is_first=True)
+        gevent.sleep(0.01)
+        waits.append(not user.ready())
+        user.kill()
+
+    assert waits == [True, False]
+
+
+def test_the_mean_call_counts_all_calls_and_is_unknown_before_the_first_has_ended() -> None:
+    in_flight = InFlight()
+    in_flight.enter()
+    assert in_flight.mean_call_s() is None
+
+    in_flight.leave()
+    mean_s = in_flight.mean_call_s()
+    assert mean_s is not None
+    assert mean_s >= 0.0

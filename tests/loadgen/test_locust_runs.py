@@ -196,6 +196,48 @@ def test_a_cached_system_prompt_and_all_else_that_was_asked_for_is_in_the_reques
     assert "clerk of a manga store" not in written
 
 
+LONG = {"default": FAST["default"] | {"output_tokens": {"distribution": "fixed", "median": 300}}}
+PATTERN = (*NOVA, "-u", "12", "-r", "12", "--think-time", "0.1s-0.2s", "--pattern", "spike", "--spike-factor", "4")
+
+
+def test_users_follow_a_pattern_and_those_that_are_taken_away_finish_their_calls(
+    start_emulator: Any, tmp_path: Path
+) -> None:
+    emulator = start_emulator(config=LONG)
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *PATTERN, "--test-duration", "6s")
+    output = locust.finish()
+    records = locust.records()
+    with (tmp_path / "locust_stats_history.csv").open(encoding="utf-8") as file:
+        users_shown = {int(row["User Count"]) for row in csv.DictReader(file)}
+
+    assert locust.process.returncode == 0, output
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert_records_are_the_truth(records, emulator.truth())
+    assert {"baseline", "spike", "recovery"} == {record.phase for record in records} - {"ramp"}
+    assert {3, 12} <= users_shown
+    assert locust.load()["users"] == 12
+    assert locust.load()["ended_at"] is not None
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["local", "two-processes"])
+def test_sigterm_ends_a_pattern_of_users_with_its_reports(
+    processes: tuple[str, ...], start_emulator: Any, tmp_path: Path
+) -> None:
+    emulator = start_emulator(config=LONG)
+    page = tmp_path / "locust.html"
+    options = (*PATTERN, "--test-duration", "5m", "--html", str(page), *processes)
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *options)
+    locust.wait_for_records(4)
+    locust.process.send_signal(signal.SIGTERM)
+    output = locust.finish()
+
+    assert locust.process.returncode == 0, output
+    assert {record.outcome for record in locust.records()} == {Outcome.OK}
+    assert_records_are_the_truth(locust.records(), emulator.truth())
+    assert locust.load()["ended_at"] is not None
+    assert page.exists()
+
+
 INTERRUPTIBLE = """
 import gevent
 from locust import constant, task
@@ -289,6 +331,7 @@ def test_throttles_are_failures_that_stay_out_of_the_latency(start_emulator: Any
     ("arguments", "sentence"),
     [
         (("--rate", "5"), "error: --rate: '5' is not a rate: write a number and a unit"),
+        (("--pattern", "production", "--test-duration", "9s"), "error: --pattern: production needs the open loop"),
         (("--rate", "5/s", "--pattern", "spike"), "error: --pattern: The pattern 'spike' needs a test duration"),
         (("--model-id", "amazon.nova-por-v1:0"), "Did you mean amazon.nova-pro-v1:0?"),
         (("--prompts-file", "/no/such/file.json"), "/no/such/file.json"),

@@ -135,6 +135,19 @@ def test_the_form_cannot_choose_a_file_of_this_machine_to_be_sent(
     assert web_ui[1].records() == []
 
 
+def test_the_form_starts_users_that_follow_a_pattern(page: Page, web_ui: tuple[Any, LocustProcess]) -> None:
+    locust = web_ui[1]
+    shape = {"user_count": "8", "spawn_rate": "8", "pattern": "spike", "spike_factor": "4", "test_duration": "3s"}
+    refused = page.request.post(f"{page.url}swarm", form=shape | {"user_count": "0"})
+    answer = page.request.post(f"{page.url}swarm", form=shape | {"routing": "nova"})
+    locust.wait_until(lambda: any(locust.results.glob("cells/*/load.json")) and locust.load()["ended_at"] is not None)
+
+    assert "user_count: must be at least 1" in refused.json()["message"]
+    assert answer.json()["success"]
+    assert locust.load()["users"] == 8
+    assert [phase["name"] for phase in locust.load()["phases"]] == ["ramp", "baseline", "spike", "recovery"]
+
+
 def test_the_form_cannot_turn_to_aws_by_itself(page: Page, web_ui: tuple[Any, LocustProcess]) -> None:
     form = {"user_count": "1", "spawn_rate": "1", "target": "aws"}
     answer = page.request.post(f"{page.url}swarm", form=form)

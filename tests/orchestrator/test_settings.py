@@ -167,7 +167,7 @@ def test_a_duration_given_by_a_flag_holds_for_extra_cells_too(scenario):
         ({"target": "aws2"}, "--target: 'aws2' is not one of emulator, aws. Did you mean aws?"),
         ({"user_counts": "3", "rates": "5/s"}, "--user-counts: cannot be combined with --rates"),
         ({"model_id": "amazon.nova-pro-v1:0", "routing": "nova"}, "--model-id: cannot be combined with --routing"),
-        ({"user_counts": "3", "patterns": "spike"}, "--patterns: spike needs the open loop"),
+        ({"user_counts": "3", "patterns": "production"}, "--patterns: production needs the open loop"),
     ],
 )
 def test_a_wrong_flag_is_one_sentence_that_names_it(scenario, arguments, said):

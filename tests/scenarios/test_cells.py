@@ -131,6 +131,24 @@ def test_the_entry_of_run_json_has_plain_values():
     assert cell.ramp_s == 5.0
 
 
+def test_users_follow_each_pattern_and_are_never_more_than_their_number():
+    matrix = {"user_counts": [40], "patterns": ["spike", "steps"], "include": [{"users": 9, "pattern": "burst"}]}
+    load = {"duration": "20s", "warmup": "5s", "spike_factor": 4, "steps": 2, "spawn_rate": 5}
+    spike, steps, burst = cells_of(routing="nova", load=load, matrix=matrix)
+
+    assert [spike.user_profile().users_at(at) for at in (0.0, 14.0, 18.0)] == [10, 40, 10]
+    assert [phase.name for phase in steps.user_profile().phases()] == ["warmup", "step1", "step2"]
+    assert (burst.users, burst.user_profile().peak_users) == (9, 9)
+    assert spike.ramp_s == 2.0
+    assert spike.to_dict()["user_pattern"]["spike_factor"] == 4
+
+
+def test_the_steps_of_users_can_be_given_by_their_length():
+    (cell,) = cells_of(routing="nova", load={"users": 6, "pattern": "steps", "steps": 3, "step_duration": "10s"})
+
+    assert cell.duration_s == 30.0
+
+
 def test_models_of_a_routing_are_listed_once():
     (cell,) = expand(
         Scenario.model_validate({"name": "x", "routing": "one", "load": {"users": 1}}),

@@ -84,6 +84,16 @@ def test_a_spike_counts_at_its_height():
     assert planned.peak_in_flight == pytest.approx(20 * planned.models[0].e2e_s)
 
 
+def test_the_plan_of_a_pattern_counts_the_users_that_are_there():
+    load = {"users": 10, "duration": "60s", "warmup": "0s", "think_time": "1s", "spawn_rate": 5}
+    cells = [cell_of(load=load | {"pattern": pattern}) for pattern in ("sustained", "ramp")]
+    steady, ramp = (plan_cell(cell, SAMPLE, CATALOG) for cell in cells)
+
+    assert ramp.requests == pytest.approx(steady.requests / 2, rel=0.05)
+    assert ramp.peak_in_flight == steady.peak_in_flight
+    assert ramp.slots == 10
+
+
 def test_users_of_a_closed_loop_send_once_a_cycle():
     load = {"users": 10, "duration": "60s", "warmup": "0s", "think_time": "1s", "spawn_rate": 5}
     planned = plan_cell(cell_of(load=load), SAMPLE, CATALOG)
