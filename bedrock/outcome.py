@@ -88,7 +88,8 @@ _ARN_ACCOUNT = re.compile(r"(arn(?::|%3A)aws[\w-]*(?::|%3A)[\w-]*(?::|%3A)[\w-]*
 _SECRETS = (
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "<access-key>"),
     (re.compile(r"\bABSK[A-Za-z0-9+/=]{16,}|\bbedrock-api-key-[A-Za-z0-9+/=_-]{8,}"), "<api-key>"),
-    (re.compile(r"(?<!\d)\d{12}(?!\d)"), "<account>"),
+    # Not the last group of a request id, which may happen to be all digits.
+    (re.compile(r"(?<!\d)(?<![0-9a-f]{4}-)\d{12}(?!\d)"), "<account>"),
 )
 
 

@@ -7,7 +7,7 @@ from gevent.queue import Empty, Queue
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -74,7 +74,7 @@ class OpenLoop:
         self._max_lag_s = max_lag_s
         self._on_dropped = on_dropped
         self._queue: Queue = Queue()
-        self._walkers: list[gevent.Greenlet] = []
+        self._walks: list[_Walk] = []
         self._offered = 0
         self._start_at = 0.0
         self._hand = Hand(())
@@ -85,7 +85,7 @@ class OpenLoop:
         """Start walking this process's share of the schedule."""
         self._start_at = start_at
         self._hand = Hand(deals)
-        self._walkers.append(gevent.spawn(self._walk, self._schedule()))
+        self._walk(self._schedule())
 
     def deal(self, deal: Deal) -> None:
         """From an instant ahead on, this process takes another share."""
@@ -93,23 +93,22 @@ class OpenLoop:
         mine = [arrival for arrival in self._passed if self._hand.takes(arrival)]
         if mine:
             self._passed = deque(arrival for arrival in self._passed if not self._hand.takes(arrival))
-            self._walkers.append(gevent.spawn(self._walk, mine))
+            self._walk(mine)
 
     def _walk(self, schedule: Iterable[Arrival]) -> None:
-        for arrival in schedule:
-            if self._hand.takes(arrival):
-                self._await(arrival)
-            else:
-                self._pass_over(arrival)
+        self._walks.append(_Walk(iter(schedule), self))
 
-    def _await(self, arrival: Arrival) -> None:
-        """Queue an arrival when it is due, unless it has been dealt to another by then."""
-        due_at = self._start_at + arrival.at_s
-        wait_s = due_at - now()
-        if wait_s > 0.0:
+    def wait_for(self, arrival: Arrival) -> None:
+        """Sleep until an arrival of this process's is due; one of another's is passed over at once."""
+        wait_s = self._start_at + arrival.at_s - now()
+        if wait_s > 0.0 and self._hand.takes(arrival):
             gevent.sleep(wait_s)
+
+    def offer(self, arrival: Arrival) -> None:
+        """Queue an arrival that is due, unless it is another's: it may have been dealt anew while it was awaited."""
         if self._hand.takes(arrival):
             self._offered += 1
+            due_at = self._start_at + arrival.at_s
             self._queue.put(Turn(arrival.index, due_at, arrival.phase, arrival.wanted))
         else:
             self._pass_over(arrival)
@@ -133,7 +132,10 @@ class OpenLoop:
 
     def stop(self) -> None:
         """Stop the walk. Arrivals already due stay queued for slots that come free within the permitted lag."""
-        gevent.killall(self._walkers)
+        elapsed_s = now() - self._start_at
+        for walk in self._walks:
+            walk.stop(elapsed_s)
+        self._walks.clear()
 
     def drop_waiting(self) -> None:
         """Give up on what is still queued."""
@@ -149,6 +151,33 @@ class OpenLoop:
     def offered(self) -> int | None:
         """Arrivals that came due in this process."""
         return self._offered
+
+
+class _Walk:
+    """A greenlet that goes through arrivals as they become due."""
+
+    def __init__(self, schedule: Iterator[Arrival], loop: OpenLoop) -> None:
+        self._schedule = schedule
+        self._loop = loop
+        self._ahead: Arrival | None = next(schedule, None)
+        self._greenlet = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        while self._ahead is not None:
+            self._loop.wait_for(self._ahead)
+            self._step()
+
+    def _step(self) -> None:
+        arrival, self._ahead = self._ahead, None
+        if arrival is not None:
+            self._ahead = next(self._schedule, None)
+            self._loop.offer(arrival)
+
+    def stop(self, elapsed_s: float) -> None:
+        """Stop here, with everything offered that was due by now: the loop may have been too busy to get to it."""
+        self._greenlet.kill()
+        while self._ahead is not None and self._ahead.at_s <= elapsed_s:
+            self._step()
 
 
 def _take_or_none(queue: Queue) -> Turn | None:

@@ -90,6 +90,12 @@ def test_accounts_and_keys_do_not_reach_the_outputs(text: str, shown: str) -> No
     assert redact(text) == shown
 
 
+def test_a_request_id_is_no_account_id_though_its_last_group_may_be_all_digits() -> None:
+    text = "0b5d9a4e-8f1c-4a7e-9c3d-123456789012 of bucket-123456789012"
+
+    assert redact(text) == "0b5d9a4e-8f1c-4a7e-9c3d-123456789012 of bucket-<account>"
+
+
 @given(st.text(max_size=2000))
 def test_service_text_is_cut(text: str) -> None:
     assert len(redact(text)) <= 300

@@ -58,6 +58,24 @@ def test_what_nobody_took_by_the_end_is_dropped_and_counted() -> None:
     assert loop.waiting == 0
 
 
+def test_what_was_due_when_the_test_ended_is_offered_although_the_loop_was_too_busy_to_get_to_it() -> None:
+    arrivals = [
+        Arrival(0, 0.0, "steady"),
+        Arrival(1, 0.05, "steady"),
+        Arrival(2, 0.1, "steady"),
+        Arrival(3, 900.0, "steady"),
+    ]
+    loop = OpenLoop(lambda: iter(arrivals), math.inf, lambda turn: None)
+    loop.start(now() - 0.01, [Deal(0.0, 0, 1)])
+    loop.next_turn(is_first=False)
+    until = now() + 0.15
+    while now() < until:
+        pass
+    loop.stop()
+
+    assert (loop.offered, loop.waiting) == (3, 2)
+
+
 def test_the_shares_of_a_closed_loop_number_their_messages_apart() -> None:
     shares = [ClosedLoop((0.0, 0.0), seed=1, share=share, shares=3) for share in range(3)]
     numbers = [[loop.next_turn(is_first=True).index for _ in range(4)] for loop in shares]
