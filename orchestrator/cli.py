@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bedrock.clock import now
 from bedrock.outcome import mask_accounts
+from orchestrator import assignments
 from orchestrator.consent import require_consent
 from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
@@ -184,6 +185,15 @@ def _run_parser(verb: str) -> argparse.ArgumentParser:
         group = parser.add_argument_group(title)
         for flag in flags:
             _add_flag(group, flag)
+        if flags is SCENARIO_FLAGS:
+            group.add_argument(
+                assignments.FLAG,
+                action="append",
+                default=None,
+                dest="set_values",
+                metavar=assignments.METAVAR,
+                help=assignments.HELP,
+            )
     return parser
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenarios.loading import KeyPath
+from bedrock.yaml_documents import KeyPath
 from scenarios.model import NO_LIMIT, did_you_mean
 
 FAIL_ON = ("sla", "never")
@@ -86,7 +86,7 @@ def _choice(options: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[
 read_format = _choice(FORMATS)
 
 #: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
-FLAGS_LATER = ("--baseline", "--compare", "--resume", "--set")
+FLAGS_LATER = ("--baseline", "--compare", "--resume")
 VERBS_LATER = ("compare", "list", "schema", "validate")
 
 

@@ -1,31 +1,28 @@
 """Everything that can be found wrong before anything is sent, and the plan of what would be."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 from bedrock.catalog import default_catalog
 from bedrock.endpoint import EndpointError
 from bedrock.outcome import mask_accounts
-from emulator.config import ConfigError, parse_config
+from bedrock.yaml_documents import KeyPath
+from emulator.config import parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
+from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand
 from scenarios.loading import Problem, ScenarioError
 from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario
 from scenarios.plan import Plan, make_plan
-from scenarios.problems import ProblemsError
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
 
 #: Messages that a plan looks at per cell: enough for the shares of the mix to be exact.
 SAMPLE_SIZE = 400
-
-T = TypeVar("T")
-
 
 #: `us-east-1`, `us-gov-west-1`, `ap-northeast-1`.
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
@@ -51,9 +48,10 @@ def prepare(settings: Settings) -> Preparation:
     scenario = settings.scenario
     problems: list[Problem] = [*_emulator_problems(settings)]
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
-    library = _attempt(problems, settings.source("prompts_file"), partial(load_prompts, prompts_file))
-    names = {name for name in (scenario.routing, *(extra.routing for extra in scenario.matrix.include)) if name}
-    routings = {name: _attempt(problems, settings.source("routing"), partial(load_routing, name)) for name in names}
+    library = attempt(problems, settings.place(("prompts_file",)), partial(load_prompts, prompts_file))
+    routings = {
+        name: attempt(problems, place, partial(load_routing, name)) for name, place in _routings(settings).items()
+    }
     known = {name: routing for name, routing in routings.items() if routing is not None}
     if problems or library is None:
         raise ScenarioError(*problems)
@@ -96,22 +94,28 @@ def check_cost_is_known(preparation: Preparation) -> None:
 
 
 def _emulator_problems(settings: Settings) -> Iterator[Problem]:
-    if settings.scenario.emulator is None:
+    section = settings.scenario.emulator
+    if section is None:
         return
+    problems = list(emulator_problems(section, settings.places))
+    yield from problems
+    if problems:
+        return
+    config = parse_config(section)
     try:
-        config = parse_config(settings.scenario.emulator)
         read_fixtures(config.responses, config.catalog)
-    except (ConfigError, FixtureError) as error:
-        place = settings.source("emulator")
-        yield from (Problem(place, f"emulator: {problem}") for problem in error.problems)
+    except FixtureError as error:
+        yield from (Problem(settings.places(("emulator", "responses")), problem) for problem in error.problems)
 
 
-def _attempt(problems: list[Problem], source: str, read: Callable[[], T]) -> T | None:
-    try:
-        return read()
-    except ProblemsError as error:
-        problems.append(Problem("configuration" if source == "default" else source, str(error)))
-        return None
+def _routings(settings: Settings) -> dict[str, str]:
+    """Each routing that the scenario names, and where it does so first."""
+    scenario = settings.scenario
+    named = [
+        (("matrix", "include", index, "routing"), extra.routing) for index, extra in enumerate(scenario.matrix.include)
+    ]
+    paths: list[tuple[KeyPath, str | None]] = [*reversed(named), (("routing",), scenario.routing)]
+    return {name: settings.places(path) for path, name in paths if name}
 
 
 def _samples(
@@ -133,8 +137,8 @@ def _samples(
 
     found = {}
     for cell in cells:
-        source = settings.source("matrix.prompt_sizes")
-        messages = _attempt(problems, source, partial(sample, cell.model_id, cell.routing, cell.prompt_size))
+        place = settings.place(("matrix", "prompt_sizes"))
+        messages = attempt(problems, place, partial(sample, cell.model_id, cell.routing, cell.prompt_size))
         found[cell.cell] = messages or ()
     if problems:
         raise ScenarioError(*dict.fromkeys(problems))

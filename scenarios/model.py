@@ -52,8 +52,9 @@ DEFAULT_MAX_TOKENS = 4096
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """` Did you mean x?` where something known is close to `value`, else the empty text."""
-    close = difflib.get_close_matches(value, [str(option) for option in known], n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
+    options = {str(option).lower(): str(option) for option in known}
+    close = difflib.get_close_matches(value.lower(), list(options), n=1, cutoff=0.5)
+    return f" Did you mean {options[close[0]]}?" if close else ""
 
 
 def _one_of(options: Sequence[str], later: Sequence[str] = ()) -> AfterValidator:

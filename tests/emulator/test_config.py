@@ -283,7 +283,7 @@ def test_an_unknown_name_is_an_error_with_what_was_probably_meant(text: str, pro
         ("latency: {prefill_ms_per_token: .nan}", "not nan"),
         ("latency: {prefill_ms_per_token: true}", "valid number, not True"),
         ("latency: {tokens_per_event: 0}", "greater than or equal to 1, not 0"),
-        ("latency: {tokens_per_event: 2.5}", "valid integer, not 2.5"),
+        ("latency: {tokens_per_event: 2.5}", "whole number, not 2.5"),
         ("latency: 300", "must be a mapping of settings, not 300"),
         ("output_tokens: 0", "greater than 0, not 0"),
         ("output_tokens: {min: 9, max: 3}", "`max` is below `min`"),
@@ -299,7 +299,7 @@ def test_an_unknown_name_is_an_error_with_what_was_probably_meant(text: str, pro
         ("quota: catalogue", "'catalogue' is neither `catalog` nor a mapping of limits"),
         ("quota: 60", "must be a mapping of settings, not 60"),
         ("quota: {rpm: 0}", "greater than or equal to 1, not 0"),
-        ("quota: {rpm: 60/min}", "valid integer, not '60/min'"),
+        ("quota: {rpm: 60/min}", "whole number, not '60/min'"),
         ("quota: {rpm: 6, window: fixed-minute}", "'fixed_minute', 'sliding' or 'token_bucket', not 'fixed-minute'"),
         ("quota: {tpm: 6, reservation: full}", "'plain' or 'multiplied', not 'full'"),
         ("concurrency: {max: 5}", "unknown key; known are knee, exponent, limit"),
@@ -381,9 +381,9 @@ def test_a_key_given_twice_is_an_error_where_yaml_would_keep_the_last(tmp_path: 
         read_config(path)
 
     assert caught.value.problems == [
-        f"{path}: line 5: `seed` is given twice",
-        f"{path}: line 3: `output_tokens` is given twice",
-        f"{path}: seed: must be a whole number, not 'x'",
+        f"{path}:3:3: the key output_tokens is already given in line 2",
+        f"{path}:5:1: seed: must be a whole number, not 'x'",
+        f"{path}:5:1: the key seed is already given in line 4",
     ]
 
 
@@ -416,10 +416,11 @@ def run_with(path: Path) -> subprocess.CompletedProcess[str]:
     ("content", "messages"),
     [
         (b"default: {quota: {rmp: 3}}\nseed: x", ["did you mean `rpm`?", "seed: must be a whole number"]),
-        (b"default: [", ["is not YAML"]),
-        (b"default: &a {latency: *a}", ["default.latency"]),
-        (b"\xff\xfe\x00", ["cannot read"]),
-        (None, ["cannot read", "No such file"]),
+        (b"default: [", [":1:11: is not valid YAML"]),
+        (b"default: &a {latency: *a}", [":1:10: an anchor contains itself"]),
+        (b"\n\nfaults:\n- {kind: stall}\n- {kind: stal}", [":5:4: faults.2.kind: unknown kind of fault 'stal'"]),
+        (b"\xff\xfe\x00", ["cannot be read: it is not UTF-8"]),
+        (None, ["cannot be read: No such file"]),
     ],
 )
 def test_the_command_ends_with_4_and_names_the_problems(

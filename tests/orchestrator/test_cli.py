@@ -39,7 +39,7 @@ def run(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.
         (["smoke", "--model-id", "amazon.nova-po-v1:0"], "Did you mean amazon.nova-pro-v1:0?"),
         (["smoke", "--user-count", "3"], "unrecognized arguments: --user-count 3. Did you mean --user-counts?"),
         (["smoke", "--resume"], "unrecognized arguments: --resume. --resume is not built yet."),
-        (["smoke", "--set", "load.rate=5/s"], "--set is not built yet."),
+        (["smoke", "--set", "load.rat=5/s"], "--set load.rat: unknown key. Did you mean rate?"),
         (["smoke", "--baseline", "dir"], "--baseline is not built yet."),
         (["smoke", "--fail-on", "regression"], "--fail-on: regression is not built yet; one of sla, never"),
         (["schema"], "the command schema is not built yet"),
