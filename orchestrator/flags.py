@@ -130,7 +130,14 @@ class Flag:
 SCENARIO_FLAGS = (
     Flag("--target", _text, "emulator (costs nothing) or aws", "NAME", ("target",)),
     Flag("--transport", _text, "how calls are made: wire or boto3", "NAME", ("transport",)),
-    Flag("--api", _text, "converse_stream, converse, invoke_model_stream or invoke_model", "NAME", ("api",)),
+    Flag(
+        "--api",
+        _text,
+        "converse_stream, converse, invoke_model_stream or invoke_model",
+        "NAME",
+        ("api",),
+        (("matrix", "apis"), (*_INCLUDE, "*", "api")),
+    ),
     Flag(
         "--model-id",
         _items,
@@ -228,6 +235,7 @@ RUN_ONLY = (
         _text,
         "AWS region",
         "NAME",
+        displaces=(("matrix", "regions"), (*_INCLUDE, "*", "region")),
         more_env_vars=("AWS_REGION", "AWS_DEFAULT_REGION"),
         default=DEFAULT_REGION,
     ),

@@ -1,6 +1,5 @@
 """Everything that can be found wrong before anything is sent, and the plan of what would be."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,16 +15,13 @@ from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand
 from scenarios.loading import Problem, ScenarioError
-from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario
+from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario, check_region
 from scenarios.plan import Plan, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
 
 #: Messages that a plan looks at per cell: enough for the shares of the mix to be exact.
 SAMPLE_SIZE = 400
-
-#: `us-east-1`, `us-gov-west-1`, `ap-northeast-1`.
-_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +155,10 @@ def _refused_budget(scenario: Scenario) -> bool:
 
 
 def _region_problems(settings: Settings) -> Iterator[Problem]:
-    region = settings.options.region
-    if not _REGION.fullmatch(region):
-        yield Problem(settings.source("region"), f"{region!r} is not an AWS region: write it like us-east-1")
+    try:
+        check_region(settings.options.region)
+    except ValueError as error:
+        yield Problem(settings.source("region"), str(error))
 
 
 def _endpoint_problems(settings: Settings) -> Iterator[Problem]:

@@ -34,6 +34,9 @@ from scenarios.traffic import absolute_routing
 #: What the source of a value begins with that an environment variable gave; its name follows.
 _ENVIRONMENT = "environment "
 
+#: The SDK's own variables name a region where nothing else does: they do not take the place of a scenario's regions.
+_SDK_VARIABLES = tuple(f"{_ENVIRONMENT}{variable}" for flag in RUN_ONLY for variable in flag.more_env_vars)
+
 #: Values of flags as argparse leaves them: text, True for a switch, None where not given; a list for `--set`.
 Arguments = Mapping[str, str | bool | list[str] | None]
 
@@ -87,6 +90,14 @@ class Settings:
     def endpoint(self) -> Endpoint:
         """Where calls go; without a URL that is AWS, or the emulator that is yet to be started."""
         return Endpoint(self.options.region, self.options.endpoint_url)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The AWS regions that cells call, in their order."""
+        matrix, own = self.scenario.matrix, self.options.region
+        return tuple(
+            dict.fromkeys([*(matrix.regions or (own,)), *(extra.region for extra in matrix.include if extra.region)])
+        )
 
     @property
     def starts_emulator(self) -> bool:
@@ -244,21 +255,21 @@ class _Merged:
         for given in values:
             if given.flag.path:
                 self.override(given)
+            elif given.source not in _SDK_VARIABLES:
+                self._displace(given.flag)
 
     def assign(self, assignments: Sequence[Assignment]) -> list[Problem]:
         """Set the values of `--set`; what is wrong with their paths."""
         done, problems = applied(assignments, self.values)
         for assignment in done:
-            path = assignment.path
-            self._overrides = {old: source for old, source in self._overrides.items() if old[: len(path)] != path}
-            self._overrides[path] = assignment.source
+            self._forget(assignment.path)
+            self._overrides[assignment.path] = assignment.source
         return problems
 
     def override(self, given: _Given) -> None:
         """Set the flag's value, after removing what it takes the place of."""
-        for path in given.flag.displaces:
-            _remove(self.values, path)
-            self._overrides.pop(path, None)
+        self._displace(given.flag)
+        self._forget(given.flag.path)
         section: Any = self.values
         for key in given.flag.path[:-1]:
             if not isinstance(section.get(key), dict):
@@ -266,6 +277,15 @@ class _Merged:
             section = section[key]
         section[given.flag.path[-1]] = given.value
         self._overrides[given.flag.path] = given.source
+
+    def _displace(self, flag: Flag) -> None:
+        for path in flag.displaces:
+            _remove(self.values, path)
+            self._forget(path)
+
+    def _forget(self, path: KeyPath) -> None:
+        """Nothing given earlier at a path or inside it is in force any more."""
+        self._overrides = {old: source for old, source in self._overrides.items() if old[: len(path)] != path}
 
     def place(self, path: KeyPath) -> str:
         inside = None if path in self._document.yaml.positions else self._inside(path)

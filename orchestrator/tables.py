@@ -81,10 +81,10 @@ def settings_table(settings: Settings) -> Table:
 def _headline(settings: Settings) -> str:
     scenario = settings.scenario
     where = settings.options.endpoint_url or (
-        f"AWS {settings.options.region}" if scenario.target == "aws" else "an emulator of its own"
+        f"AWS {', '.join(settings.regions)}" if scenario.target == "aws" else "an emulator of its own"
     )
     about = f": {' '.join(scenario.description.split())}" if scenario.description else ""
-    how = f"{scenario.api} over {scenario.transport} · seed {scenario.seed}"
+    how = f"{', '.join(scenario.matrix.apis or (scenario.api,))} over {scenario.transport} · seed {scenario.seed}"
     if scenario.retry.policy != "none":
         how += f" · {scenario.retry.policy} retries, up to {scenario.retry.max_attempts} attempts"
     if scenario.failover.regions:

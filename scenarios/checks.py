@@ -25,6 +25,7 @@ def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partia
         *_check_objectives(scenario),
         *_check_traffic(scenario),
         *_check_models(scenario, known),
+        *_check_regions(scenario),
         *_check_repetitions(scenario),
     ]
 
@@ -134,6 +135,17 @@ def _model_ids(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]
             yield ("matrix", "include", index, "model_id"), extra.model_id
 
 
+def _check_regions(scenario: Scenario) -> Iterator[Finding]:
+    if not scenario.failover.regions:
+        return
+    text = "failover.regions is given as well, which chooses the region of each call; give one of them"
+    if scenario.matrix.regions:
+        yield ("matrix", "regions"), text
+    for index, extra in enumerate(scenario.matrix.include):
+        if extra.region:
+            yield ("matrix", "include", index, "region"), text
+
+
 def _check_repetitions(scenario: Scenario) -> Iterator[Finding]:
     matrix = scenario.matrix
     dimensions: dict[str, Iterable[object]] = {
@@ -144,6 +156,8 @@ def _check_repetitions(scenario: Scenario) -> Iterator[Finding]:
         "rates": matrix.rates_rps,
         "patterns": matrix.patterns,
         "models": matrix.models,
+        "apis": matrix.apis,
+        "regions": matrix.regions,
     }
     for key, values in dimensions.items():
         for value in _repeated(values):

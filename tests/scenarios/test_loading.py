@@ -141,6 +141,16 @@ def test_anchors_and_merge_keys_work(tmp_path):
             "Did you mean amazon.nova-pro-v1:0",
         ),
         ("load: {rate: 5/s}\nmatrix: {service_tiers: []}", "at least one item"),
+        ("load: {rate: 5/s}\nmatrix: {regions: [us-east-1, us-east-1]}", "us-east-1 is given twice"),
+        ("load: {rate: 5/s}\nmatrix: {regions: [useast1]}", "'useast1' is not an AWS region: write it like us-east-1"),
+        (
+            "load: {rate: 5/s}\nmatrix: {regions: [us-east-1]}\nfailover: {regions: [us-east-1]}",
+            "matrix.regions: failover.regions is given as well",
+        ),
+        (
+            "load: {rate: 5/s}\nmatrix: {include: [{region: us-east-1}]}\nfailover: {regions: [us-east-1]}",
+            "matrix.include[0].region: failover.regions is given as well",
+        ),
     ],
 )
 def test_contradictions_are_found_in_files_whose_values_are_fine(tmp_path, change, said):
