@@ -87,7 +87,7 @@ read_format = _choice(FORMATS)
 
 #: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
 FLAGS_LATER = ("--baseline", "--compare", "--resume")
-VERBS_LATER = ("compare", "list", "schema", "validate")
+VERBS_LATER = ("compare",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def _print(console: Console, renderables: Iterable[Any]) -> None:
         console.print(Text(renderable) if isinstance(renderable, str) else renderable)
 
 
-def _table(title: str, columns: Sequence[str], left: int = 1) -> Table:
+def make_table(title: str, columns: Sequence[str], left: int = 1) -> Table:
     """A table whose first `left` columns are text and the others numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for index, column in enumerate(columns):
@@ -72,7 +72,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
 
 def settings_table(settings: Settings) -> Table:
     """Every value in force and where it came from."""
-    table = _table("Settings", ("setting", "value", "from"), left=3)
+    table = make_table("Settings", ("setting", "value", "from"), left=3)
     for row in settings.listing():
         table.add_row(row.name, Text(row.value, overflow="fold"), row.source)
     return table
@@ -93,7 +93,7 @@ def _headline(settings: Settings) -> str:
 
 
 def _cells_table(plan: Plan) -> Table:
-    table = _table(
+    table = make_table(
         "Plan",
         ("cell", "load", "requests", "tokens in", "tokens out", "in flight", "slots", "time", "cost USD"),
         left=2,
@@ -157,7 +157,7 @@ def results_text(summary: Mapping[str, Any]) -> list[Any]:
 
 def _results_table(summary: Mapping[str, Any]) -> Table:
     sla_s = float((summary.get("run") or {}).get("sla_s") or SLA_S)
-    table = _table(
+    table = make_table(
         "Results",
         ("cell", "n", "TTFT p50 ms", "p95", "e2e p50 ms", "p95", "throttled", f"in {sla_s:g} s", "cost USD", "status"),
     )
@@ -182,7 +182,7 @@ def _metric_columns(metrics: Mapping[str, Any] | None) -> list[str]:
 
 
 def _objectives_table(summary: Mapping[str, Any]) -> Table:
-    table = _table("Objectives", ("objective", "status", "observed", "n"), left=2)
+    table = make_table("Objectives", ("objective", "status", "observed", "n"), left=2)
     for result in summary["objectives"]:
         shown = MISSING if result["observed"] is None else result["observed_text"]
         table.add_row(result["objective"], result["status"], shown, str(result["n"]))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bedrock.yaml_documents import KeyPath, YamlDocument, YamlError, read_yaml_file
-from bedrock.yaml_syntax import YamlProblem
+from bedrock.yaml_syntax import Position, YamlProblem
 from scenarios.checks import cross_check
 from scenarios.model import Scenario, did_you_mean
 
@@ -29,6 +29,12 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"
+
+    @property
+    def position(self) -> Position | None:
+        """Line and column of the file; None for what was given on the command line or concerns no line."""
+        match = re.search(r":(\d+):(\d+)(?::|$)", self.place)
+        return Position(int(match[1]), int(match[2])) if match else None
 
 
 class ScenarioError(ValueError):
@@ -109,13 +115,7 @@ def build_scenario(values: Mapping[str, Any], places: Places, document: Document
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Problems in the order of the file, those of the command line first."""
-    return sorted(problems, key=_position)
-
-
-def _position(problem: Problem) -> tuple[int, int]:
-    """Line and column of a problem; (0, 0) for what was given on the command line, which comes first."""
-    match = re.search(r":(\d+):(\d+)(?::|$)", problem.place)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
+    return sorted(problems, key=lambda problem: problem.position or Position(0, 0))
 
 
 def _without_consequences(details: list[ErrorDetails], spoiled: Set[KeyPath]) -> list[ErrorDetails]:

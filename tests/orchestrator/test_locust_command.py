@@ -155,3 +155,14 @@ def test_processes_of_one_run_meet_at_a_port_of_their_own(tmp_path: Path) -> Non
 
     assert command[command.index("--master-bind-port") + 1] == "45678"
     assert command[command.index("--master-port") + 1] == "45678"
+
+
+def test_a_region_of_the_cell_takes_the_place_of_the_runs(tmp_path):
+    own = cell_of(routing="nova", load={"rate": "2/s"}, matrix={"regions": ["us-west-2"], "apis": ["invoke_model"]})
+    options = options_of(locust_command(own, 3, identity(tmp_path)))
+
+    assert (options["--region"], options["--api"]) == ("us-west-2", "invoke_model")
+    assert (
+        options_of(locust_command(cell_of(routing="nova", load={"rate": "2/s"}), 3, identity(tmp_path)))["--region"]
+        == "eu-west-1"
+    )
