@@ -1,16 +1,29 @@
 """What the fields of a scenario say together: contradictions, missing halves, unknown models."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from bedrock.catalog import Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
-from scenarios.model import MANGAASSIST, SINGLE_PROMPT, ExtraCell, Scenario
+from bedrock.bodies import APIS
+from bedrock.catalog import SERVICE_TIERS, Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
+from scenarios.model import MANGAASSIST, SINGLE_PROMPT, ExtraCell, Scenario, did_you_mean
 from scenarios.objectives import parse_objective
+from scenarios.patterns import PATTERNS
+from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES
 
 #: Where a value stands in the scenario, and what is wrong with it.
 Finding = tuple[tuple[str | int, ...], str]
 
 T = TypeVar("T")
+
+#: What the `for` of an objective can be compared with, where that is known before the run.
+_SCOPE_VALUES: Mapping[str, Sequence[str]] = {
+    "service_tier": SERVICE_TIERS,
+    "prompt_size": SIZES,
+    "language": LANGUAGES,
+    "complexity": COMPLEXITIES,
+    "api": APIS,
+    "pattern": PATTERNS,
+}
 
 
 def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partial: bool = False) -> list[Finding]:
@@ -40,8 +53,14 @@ def _check_presence(scenario: Scenario) -> Iterator[Finding]:
 
 def _check_objectives(scenario: Scenario) -> Iterator[Finding]:
     for index, entry in enumerate(scenario.objectives):
-        if parse_objective(entry).on_fail == "abort":
+        objective = parse_objective(entry)
+        if objective.on_fail == "abort":
             yield ("objectives", index), "on_fail=abort is not supported yet: objectives are judged after the run"
+        for key, value in objective.scope.items():
+            known = _SCOPE_VALUES.get(key)
+            if known and value not in known:
+                text = f"nothing has {key}={value}: it is one of {', '.join(known)}.{did_you_mean(value, known)}"
+                yield ("objectives", index), text
 
 
 def _check_load(scenario: Scenario) -> Iterator[Finding]:

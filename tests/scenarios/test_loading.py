@@ -142,6 +142,10 @@ def test_anchors_and_merge_keys_work(tmp_path):
         ),
         ("load: {rate: 5/s}\nmatrix: {service_tiers: []}", "at least one item"),
         ("load: {rate: 5/s}\nmatrix: {regions: [us-east-1, us-east-1]}", "us-east-1 is given twice"),
+        (
+            "load: {rate: 5/s}\nobjectives: [error_rate < 1% for service_tier=priorty]",
+            "nothing has service_tier=priorty: it is one of default, priority, flex, reserved. Did you mean priority?",
+        ),
         ("load: {rate: 5/s}\nmatrix: {regions: [useast1]}", "'useast1' is not an AWS region: write it like us-east-1"),
         (
             "load: {rate: 5/s}\nmatrix: {regions: [us-east-1]}\nfailover: {regions: [us-east-1]}",
