@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bedrock.catalog import default_catalog
 from emulator.capacity import CapacityLimits
-from emulator.config import ConfigError, EmulatorConfig, parse_config, read_config
+from emulator.config import ConfigError, EmulatorConfig, locate, parse_config, read_config
 from emulator.config_sections import (
     ConcurrencySection,
     DistributionSection,
@@ -402,6 +402,52 @@ def test_any_content_is_a_configuration_or_a_list_of_problems(content: Any) -> N
 
     assert found
     assert loaded.profile(NOVA).tokens_per_event >= 1
+
+
+def test_every_problem_of_a_file_has_the_line_and_column_of_what_it_is_about(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text(
+        "default:\n  latency: {ttft: 500}\n  reasoning: {always: yes}\n  tiers: {prio: {}}\n"
+        f"us.{NOVA}:\n  quota: {{rpm: 60, tmp: 4}}\n"
+        "faults:\n  - {kind: stall}\n  - {kind: outage, match: {model: nova}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+
+    assert [problem.removeprefix(str(path)).split(" ")[:2] for problem in caught.value.problems] == [
+        [":2:13:", "default.latency.ttft:"],
+        [":3:23:", "YAML"],
+        [":4:11:", "default.tiers.prio:"],
+        [":6:20:", f"us.{NOVA}.quota.tmp:"],
+        [":9:28:", "faults.2.match.model:"],
+    ]
+
+
+def test_a_trap_in_a_secret_is_told_without_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text("auth: {mode: verify, bearer_token: 01234567}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+
+    assert "01234567" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "path", "said"),
+    [
+        ("a.b: is wrong", ("a", "b"), "is wrong"),
+        ("a.c.d: is wrong", ("a", "c.d"), "is wrong"),
+        ("a.zz: is missing", ("a",), "a.zz: is missing"),
+        ("list.1: is wrong", ("list", 1), "is wrong"),
+        ("faults.1: is wrong", ("faults", 0), "is wrong"),
+        ("the whole is wrong", (), "the whole is wrong"),
+    ],
+)
+def test_a_problem_is_located_in_the_values_it_is_about(problem: str, path: tuple[str | int, ...], said: str) -> None:
+    raw = {"a": {"b": 1, "c": 2, "c.d": 3}, "list": [1, 2], "faults": [1]}
+
+    assert locate(problem, raw) == (path, said)
 
 
 # --- the command ---------------------------------------------------------------------------------------------
