@@ -9,16 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bedrock.catalog import default_catalog
 from orchestrator.preflight import Preparation
 from orchestrator.settings import Settings
 from reports.text import clean_tree
 from scenarios.cells import Cell
-from scenarios.plan import CellPlan, CostRange, Plan
+from scenarios.plan import CellPlan, CostRange, Plan, quota_share
 from scenarios.promise import SLA_S
 from scenarios.units import format_duration, format_rate
 
 #: Width of tables where the output is no terminal: nothing is cut off.
 _PIPE_WIDTH = 200
+
+#: Cells that a sentence names one by one.
+_NAMED_CELLS = 3
 
 _VERDICT_STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 MISSING = "—"
@@ -57,6 +61,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
     lines: list[Any] = [_headline(settings), _cells_table(plan)]
     lines += [f"Skipped: {cell.cell}: {cell.reason}" for cell in plan.skipped]
     lines += [_quota_sentence(plan, index) for index in range(len(plan.quotas))]
+    lines += _quota_cells(plan)
     lines.append(
         f"In all about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
         f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)}, {_cost_range(plan.cost)}"
@@ -95,7 +100,7 @@ def _headline(settings: Settings) -> str:
 def _cells_table(plan: Plan) -> Table:
     table = make_table(
         "Plan",
-        ("cell", "load", "requests", "tokens in", "tokens out", "in flight", "slots", "time", "cost USD"),
+        ("cell", "load", "requests", "tokens in", "tokens out", "in flight", "slots", "of quota", "time", "cost USD"),
         left=2,
     )
     for planned in plan.cells:
@@ -107,6 +112,7 @@ def _cells_table(plan: Plan) -> Table:
             _count(planned.output_tokens),
             f"{planned.peak_in_flight:.1f}",
             str(planned.slots) if planned.cell.is_open else MISSING,
+            _quota_percent(quota_share(planned, default_catalog())),
             format_duration(round(planned.duration_s)),
             _cost(planned.cost),
         )
@@ -130,6 +136,22 @@ def _quota_sentence(plan: Plan, index: int) -> str:
     quota = f"{_limit(use.rpm_quota)} and {_limit(use.tpm_quota)}"
     end = "; expect throttling on AWS" if use.exceeds else ""
     return f"Quota: {use.model_id}: {asked} ({cells}); default quota {quota}{end}"
+
+
+def _quota_percent(share: float | None) -> str:
+    return MISSING if share is None else f"{share * 100:.0f} %"
+
+
+def _quota_cells(plan: Plan) -> list[str]:
+    """A sentence on the cells that a default account throttles."""
+    above = [planned.cell.cell for planned in plan.cells if (quota_share(planned, default_catalog()) or 0.0) > 1.0]
+    if not above:
+        return []
+    named = ", ".join(above[:_NAMED_CELLS])
+    if above[_NAMED_CELLS:]:
+        is_all = len(above) == len(plan.cells)
+        named = f"all {len(above)} cells" if is_all else f"{named} and {len(above) - _NAMED_CELLS} more"
+    return [f"Above 100 % of the default quota a cell measures the quota on AWS, and not the model: {named}"]
 
 
 def _limit_warnings(preparation: Preparation) -> list[str]:
@@ -262,6 +284,7 @@ def _planned_cell(planned: CellPlan) -> dict[str, Any]:
         "output_tokens": planned.output_tokens,
         "peak_in_flight": planned.peak_in_flight,
         "slots": planned.slots,
+        "quota_share": quota_share(planned, default_catalog()),
         "planned_duration_s": planned.duration_s,
         "cost_usd": _cost_document(planned.cost),
     }
