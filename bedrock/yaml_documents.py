@@ -26,6 +26,8 @@ _TAG = "tag:yaml.org,2002:"
 _COLLECTIONS = (f"{_TAG}map", f"{_TAG}seq")
 _SCALARS = tuple(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp"))
 _MERGE = f"{_TAG}merge"
+#: It does not name the tag: a password may begin with an exclamation mark.
+_TAGGED = "tags, which begin with an exclamation mark, are not supported; text needs quotes"
 
 
 class YamlError(ValueError):
@@ -82,7 +84,8 @@ def read_yaml(text: str) -> YamlDocument:
         raise YamlError(syntax_problem(error, text)) from error
     except RecursionError as error:
         raise YamlError(YamlProblem(None, "is nested too deeply")) from error
-    return YamlDocument(values, reader.positions, tuple(reader.problems), frozenset(reader.spoiled))
+    problems = sorted(reader.problems, key=lambda problem: problem.position or Position(1, 1))
+    return YamlDocument(values, reader.positions, tuple(problems), frozenset(reader.spoiled))
 
 
 def _position(node: yaml.Node) -> Position:
@@ -112,7 +115,7 @@ class _Reader:
             self._add(node, "an anchor contains itself", path)
             return None
         if node.tag not in _COLLECTIONS:
-            self._add(node, f"the tag {node.tag} is not supported: leave it out", path)
+            self._add(node, _TAGGED, path)
             return None
         self._open.add(id(node))
         value = self._collection(node, path)
@@ -121,7 +124,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         if node.tag not in _SCALARS:
-            self._add(node, f"the tag {node.tag} is not supported: leave it out", path)
+            self._add(node, _TAGGED, path)
             return None
         trap = _trap(node)
         if trap is not None:

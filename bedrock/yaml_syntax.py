@@ -1,4 +1,7 @@
-"""What a YAML parser complains about, in words that help the person who wrote the file."""
+"""What a YAML parser complains about, in words that help the person who wrote the file.
+
+They quote single characters of the file and no more: it may hold secrets, or answers that are confidential.
+"""
 
 import re
 from dataclasses import dataclass
@@ -44,7 +47,7 @@ _HELP = (
     (r"expected <block end>", "the indentation does not fit that of line {line}, where this mapping or list begins"),
     (r"found unexpected end of stream", "the quote that opens in line {line} is never closed"),
     (r"expected ',' or '([\]}])'", "the bracket of line {line} is not closed with {0}, or a comma is missing"),
-    (r"found undefined alias '(.*)'", "there is no anchor &{0} above that *{0} could stand for"),
+    (r"found undefined alias", "no anchor above has the name of this alias; text that begins with * needs quotes"),
     (r"found duplicate anchor", "the same anchor is defined twice"),
     (r"but found another document", "a second document begins here: give each a file of its own"),
     (r"expected the node content", "something is missing here, such as a value or a closing bracket"),
