@@ -48,7 +48,8 @@ _EPILOG = """exit codes:
   3 internal error
 
 Every flag has an environment variable of the same name in capitals (--test-duration is TEST_DURATION).
-A flag wins over the environment, that over the scenario, that over the default; plan shows where values came from.
+A flag wins over --set, that over the environment, that over the scenario, that over the default; plan shows where
+values came from.
 """
 
 _PURPOSES = {
@@ -76,7 +77,8 @@ class _Parser(argparse.ArgumentParser):
         word = re.split(r"[ =]", unknown, maxsplit=1)[0]
         if word in FLAGS_LATER:
             return f" {word} is not built yet."
-        return did_you_mean(word, (flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous))
+        harmless = [flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous]
+        return did_you_mean(word, (*harmless, assignments.FLAG))
 
 
 def main(arguments: Sequence[str]) -> int:

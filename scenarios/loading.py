@@ -1,6 +1,7 @@
 """Scenario files: strict YAML in, a `Scenario` out, or every problem at once with its line and column."""
 
 import copy
+import difflib
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails
 from bedrock.yaml_documents import KeyPath, YamlDocument, YamlError, read_yaml_file
 from bedrock.yaml_syntax import Position, YamlProblem
 from scenarios.checks import cross_check
-from scenarios.model import Scenario, did_you_mean
+from scenarios.model import Scenario
 
 #: Names the value at a path for a message: `scenarios/smoke.yaml:12:3: load.rate`, or the flag that gave it.
 Places = Callable[[KeyPath], str]
@@ -169,16 +170,20 @@ def _sentence(detail: ErrorDetails) -> str:
         return (
             f"must be a mapping with keys such as {', '.join(_known_keys(path)[:3])}, but is {_shown(detail['input'])}"
         )
+    if detail["type"] == "tuple_type" and isinstance(detail["input"], str | int | float):
+        return f"must be a list: write [{detail['input']}]"
     return f"{_PLAIN.get(detail['type']) or _in_plain_words(detail['msg'])}, but is {_shown(detail['input'])}"
 
 
 def _meant(path: KeyPath) -> str:
     """What an unknown key was probably meant to be: one of its section, one of another section, or what there is."""
     key, known = str(path[-1]), _known_keys(path[:-1])
-    homes = [section for section in _SECTIONS if key in _known_keys((section,))]
-    if homes and (len(path) == 1 or homes != [path[0]]):
-        return f" It belongs into {' or '.join(homes)}: {homes[0]}.{key}."
-    return did_you_mean(key, known) or f" Known are {', '.join(known)}."
+    elsewhere = [(section, name) for section in _SECTIONS if path[0] != section for name in _known_keys((section,))]
+    same = [f"{section}.{name}" for section, name in elsewhere if name == key]
+    parts = [f"{section}.{name}" for section, name in elsewhere if key in name.split("_")]
+    near = [*difflib.get_close_matches(key, known, n=1, cutoff=_NEAR), *same]
+    options = near or difflib.get_close_matches(key, known, n=1) or parts
+    return f" Did you mean {' or '.join(options)}?" if options else f" Known are {', '.join(known)}."
 
 
 def _shown(value: Any) -> str:
@@ -192,6 +197,9 @@ def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
+
+#: How alike two words are (`difflib`) when one is surely meant for the other.
+_NEAR = 0.7
 
 #: Characters of a wrong value that a message repeats.
 _MAX_SHOWN = 60

@@ -80,7 +80,7 @@ def test_the_plan_names_file_and_assignment_where_a_list_came_from_both(scenario
     [
         ("load.rat=3/s", "--set load.rat: unknown key. Did you mean rate?"),
         ("laod.rate=3/s", "--set laod.rate: unknown key. Did you mean load?"),
-        ("rate=3/s", "--set rate: unknown key. It belongs into load: load.rate."),
+        ("rate=3/s", "--set rate: unknown key. Did you mean load.rate?"),
         ("load.rate=3", "--set load.rate: 3 is not a rate: write a number and a unit"),
         ("objectives[7]=x", "--set objectives[7]: objectives has no item 7: the last is objectives[1]"),
         ("objectives[2]=null", "--set objectives[2]: objectives has no item 2"),

@@ -155,6 +155,7 @@ def test_help_names_every_flag_and_exit_code():
     text = run("--help").stdout
 
     assert all(flag.text in text for flag in (*SCENARIO_FLAGS, *RUN_ONLY))
+    assert "--set PATH=VALUE" in text
     assert all(f"\n  {code} " in text for code in range(4))
 
 

@@ -165,6 +165,29 @@ def test_contradictions_are_found_in_files_whose_values_are_fine(tmp_path, chang
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("discription: x", "unknown key. Did you mean description?"),
+        ("duration: 3m", "unknown key. Did you mean load.duration?"),
+        ("model: x", "unknown key. Did you mean model_id or load.model?"),
+        ("tiers: [flex]", "unknown key. Did you mean matrix.service_tiers?"),
+        ("matrix: {rate: 5/s}", "unknown key. Did you mean rates or load.rate?"),
+        ("matrix: {include: [{user: 5}]}", "unknown key. Did you mean users?"),
+        ("quux: 1", "unknown key. Known are name, description, target,"),
+        ("matrix: {models: amazon.nova-pro-v1:0}", "must be a list: write [amazon.nova-pro-v1:0]"),
+        ("budget: 5", "must be a mapping with keys such as max_cost_usd, max_requests, but is 5"),
+        ("seed:", "must be a whole number, but is empty"),
+        (f"seed: {'x' * 500}", f"must be a whole number, but is '{'x' * 59}..."),
+        ("emulator: [1]", "must be a mapping of keys to values, but is a list"),
+    ],
+)
+def test_what_was_meant_is_found_in_other_sections_too(tmp_path, line, said):
+    (problem,) = problems_of(tmp_path, f"name: x\nrouting: nova\nload: {{rate: 5/s}}\n{line}\n")
+
+    assert said in problem
+
+
+@pytest.mark.parametrize(
     ("model_id", "said"),
     [
         ("amazon.nova-po-v1:0", "Did you mean amazon.nova-pro-v1:0?"),
