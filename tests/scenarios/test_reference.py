@@ -25,7 +25,7 @@ def test_a_row_says_what_may_stand_there_and_what_stands_for_it():
     rows = reference_text().splitlines()
 
     assert "| `target` | `emulator`, `aws` | `emulator` | emulator costs nothing; aws sends paid" in "\n".join(rows)
-    assert "| `duration` | like `30s` | `60s` | Measured time of a cell, like 1m. |" in rows
+    assert any(row.startswith("| `duration` | like `30s` | `60s` | Measured time of a cell, ") for row in rows)
     assert any(row.startswith("| `name` | text | required | ") for row in rows)
     assert any(row.startswith("| `max_cost_usd` | number above 0 or `none` |  | ") for row in rows)
     assert any(row.startswith("| `delay` | like `5s` | `1s` | ") for row in rows)
