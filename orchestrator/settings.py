@@ -27,7 +27,7 @@ from scenarios.loading import (
     build_scenario,
     format_path,
     in_order,
-    read_document,
+    read_document_and_problems,
 )
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
 from scenarios.stages import with_absolute_trace, with_absolute_traces
@@ -167,7 +167,7 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
     assignments, not_read = parse_assignments(given_sets if isinstance(given_sets, list) else ())
     problems = [*from_environment.problems, *not_read, *from_flags.problems, *_conflicts(from_environment, from_flags)]
     try:
-        document = read_document(scenario_file)
+        document = read_document_and_problems(scenario_file)
     except ScenarioError as error:
         raise ScenarioError(*problems, *error.problems) from error
     merged = _Merged(document)

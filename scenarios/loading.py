@@ -71,12 +71,23 @@ class Document:
 
 def load_scenario(path: Path) -> Scenario:
     """The scenario of a file; ScenarioError with all problems."""
-    document = read_document(path)
+    document = read_document_and_problems(path)
     return build_scenario(document.values, document.place, document)
 
 
 def read_document(path: Path) -> Document:
-    """The values of a YAML file; ScenarioError for what is not a mapping or not YAML."""
+    """The values of a YAML file; ScenarioError with everything wrong with the way they are written."""
+    document = read_document_and_problems(path)
+    if document.problems:
+        raise ScenarioError(*document.problems)
+    return document
+
+
+def read_document_and_problems(path: Path) -> Document:
+    """The values of a YAML file; ScenarioError for what is not a mapping or not YAML.
+
+    Its `problems` are left to the caller, who may have more to tell together with them.
+    """
     name = str(path)
     try:
         document = read_yaml_file(path)

@@ -107,6 +107,11 @@ def test_what_is_no_scenario_at_all(tmp_path, text, said):
     assert any(said in problem for problem in problems_of(tmp_path, text))
 
 
+def test_a_document_alone_is_refused_for_the_way_it_is_written(tmp_path):
+    with pytest.raises(ScenarioError, match=r":2:1: the key a is already given in line 1"):
+        read_document(write(tmp_path, "a: 1\na: 2\n"))
+
+
 def test_an_unreadable_file_is_one_sentence(tmp_path):
     with pytest.raises(ScenarioError) as caught:
         read_document(tmp_path / "nowhere.yaml")
