@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bedrock.catalog import Catalog, default_catalog, profile_id, split_model_id
+from bedrock.yaml_documents import KeyPath, YamlError, read_yaml_file
+from bedrock.yaml_syntax import Position
 from emulator.capacity import CapacityLimits
 from emulator.config_auth import AuthSettings, check_auth
 from emulator.config_faults import parse_rules
@@ -109,40 +109,41 @@ class EmulatorConfig:
 def read_config(path: Path, catalog: Catalog | None = None) -> EmulatorConfig:
     """The configuration of a file; ConfigError lists everything that is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
-        problems = _keys_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"cannot read {path}: {getattr(error, 'strerror', None) or error}"]) from error
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{path} is not YAML: {' '.join(str(error).split())}"]) from error
+        document = read_yaml_file(path)
+    except YamlError as error:
+        place = f"{path}:{error.problem.position}" if error.problem.position else str(path)
+        raise ConfigError([f"{place}: {error.problem.text}"]) from error
+    told = [(problem.position or Position(1, 1), problem.text) for problem in document.problems]
     config = EmulatorConfig()
     try:
-        config = parse_config({} if raw is None else raw, catalog, path.parent)
+        config = parse_config({} if document.values is None else document.values, catalog, path.parent)
     except ConfigError as error:
-        problems += error.problems
-    if problems:
-        raise ConfigError([f"{path}: {problem}" for problem in problems])
+        paths = ((locate(problem, document.values)[0], problem) for problem in error.problems)
+        told += [(document.position(at), problem) for at, problem in paths if at not in document.spoiled]
+    if told:
+        raise ConfigError([f"{path}:{position}: {text}" for position, text in sorted(told)])
     return config
 
 
-def _keys_given_twice(document: yaml.Node | None) -> list[str]:
-    """A sentence for each key that a mapping has twice: YAML would silently keep the last."""
-    problems: list[str] = []
-    mappings = [document]
-    visited: set[int] = set()  # anchors may lead in a circle
-    for mapping in mappings:
-        if not isinstance(mapping, yaml.MappingNode) or id(mapping) in visited:
-            continue
-        visited.add(id(mapping))
-        seen: set[str] = set()
-        for key, value in mapping.value:
-            name = str(key.value)
-            if name in seen:
-                problems.append(f"line {key.start_mark.line + 1}: `{name}` is given twice")
-            seen.add(name)
-            mappings.append(value)
-    return problems
+def locate(problem: str, raw: Any) -> tuple[KeyPath, str]:
+    """What a problem of `parse_config` is about and what it says of it, in the values that were given.
+
+    A problem begins with the name of the value: keys with dots between, items of `faults` numbered from 1. The path
+    counts from 0. Where the named value itself is missing, the path is that of what should hold it, and the problem
+    says everything.
+    """
+    path: KeyPath = ()
+    name, value = "", raw
+    while True:
+        first = 1 if path == ("faults",) else 0
+        inner: list[tuple[str | int, Any]] = list(value.items()) if isinstance(value, dict) else []
+        inner += list(enumerate(value)) if isinstance(value, list) else []
+        names = [(key, f"{name}{key if isinstance(key, str) else key + first}", item) for key, item in inner]
+        found = [entry for entry in names if problem.startswith((f"{entry[1]}:", f"{entry[1]}."))]
+        if not found:
+            return path, problem.removeprefix(f"{name[:-1]}: ") if path else problem
+        key, name, value = max(found, key=lambda entry: len(entry[1]))  # ids have dots: `a.b` is not `a`
+        path, name = (*path, key), f"{name}."
 
 
 def parse_config(raw: Any, catalog: Catalog | None = None, folder: Path = Path()) -> EmulatorConfig:

@@ -231,7 +231,7 @@ def _in_words(where: str, problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{place}: {message}"
-    message = message.replace("Input should be", "must be")
+    message = message.replace("Input should be", "must be").replace("a valid integer", "a whole number")
     return f"{place}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bedrock.catalog import Catalog
+from bedrock.yaml_documents import YamlError, read_yaml
 from emulator.answer import StopReason
 from emulator.config_sections import suggestion
 from emulator.fixtures import STOP_REASONS, Fixture, Fixtures
@@ -97,23 +96,19 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _yaml_entries(path: Path, text: str, problems: list[str]) -> Iterator[Entry]:
     try:
-        document, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:  # its own text quotes the file
-        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
-        problems.append(f"{path}{line}: is not YAML: {error.problem}")
+        document = read_yaml(text)
+    except YamlError as error:
+        place = f":{error.problem.position}" if error.problem.position else ""
+        problems.append(f"{path}{place}: {error.problem.text}")
         return
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that does not exist
-        problems.append(f"{path}: is not YAML: {' '.join(str(error).split())}")
+    if document.values is None:
         return
-    if not isinstance(document, yaml.SequenceNode):
-        if document is not None:
-            problems.append(f"{path}: must be a list of entries, like `- {{prompt: ..., text: ...}}`")
+    if not isinstance(document.values, list):
+        problems.append(f"{path}: must be a list of entries, like `- {{prompt: ..., text: ...}}`")
         return
-    for node, raw in zip(document.value, values, strict=True):
-        where = f"{path}:{node.start_mark.line + 1}"
-        names = [str(key.value) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-        problems += [f"{where}: `{name}` is given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-        yield from _mapping(where, raw, problems)
+    problems += [f"{path}:{problem}" for problem in document.problems]
+    for index, raw in enumerate(document.values):
+        yield from _mapping(f"{path}:{document.position((index,)).line}", raw, problems)
 
 
 _READERS = {".yaml": _yaml_entries, ".yml": _yaml_entries}

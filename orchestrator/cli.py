@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bedrock.clock import now
 from bedrock.outcome import mask_accounts
+from orchestrator import assignments
 from orchestrator.consent import require_consent
 from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
 from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
 from orchestrator.identity import new_run_id
+from orchestrator.listing import inventory, inventory_tables
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
 from orchestrator.results_directory import check_usable
@@ -26,14 +28,16 @@ from orchestrator.run_document import RunStart
 from orchestrator.settings import resolve
 from orchestrator.supervision import Signals
 from orchestrator.tables import plan_document, plan_text, print_all, results_text, settings_table
+from orchestrator.validation import validate, validation_document, validation_text
 from scenarios.loading import Problem, ScenarioError
 from scenarios.model import did_you_mean
 from scenarios.run_directory import RunDirectory, RunDirectoryError
+from scenarios.schema import schema_text
 
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-VERBS = ("run", "plan", "doctor", "report")
+VERBS = ("run", "plan", "doctor", "report", "validate", "list", "schema")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -44,7 +48,8 @@ _EPILOG = """exit codes:
   3 internal error
 
 Every flag has an environment variable of the same name in capitals (--test-duration is TEST_DURATION).
-A flag wins over the environment, that over the scenario, that over the default; plan shows where values came from.
+A flag wins over --set, that over the environment, that over the scenario, that over the default; plan shows where
+values came from.
 """
 
 _PURPOSES = {
@@ -52,7 +57,7 @@ _PURPOSES = {
     "plan": "Print what a suite would send and cost; send nothing",
     "doctor": "Check credentials, endpoint, models, tiers and quotas with a tiny request for each; see docs/doctor.md",
 }
-_OTHER_COMMANDS = "Other commands: plan (send nothing), doctor (check first), report DIR (analyse again)."
+_OTHER_COMMANDS = "Other commands: plan (send nothing), validate FILE, doctor (check first), report DIR, list, schema."
 
 
 class UsageError(ValueError):
@@ -72,7 +77,8 @@ class _Parser(argparse.ArgumentParser):
         word = re.split(r"[ =]", unknown, maxsplit=1)[0]
         if word in FLAGS_LATER:
             return f" {word} is not built yet."
-        return did_you_mean(word, (flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous))
+        harmless = [flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous]
+        return did_you_mean(word, (*harmless, assignments.FLAG))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -138,10 +144,13 @@ def _dispatch(arguments: list[str]) -> int:
         "plan": _plan,
         "doctor": _doctor,
         "report": _report,
+        "validate": _validate,
+        "list": _list,
+        "schema": _schema,
     }
     rest = arguments[1:] if verb else arguments
     chosen = verb or "run"
-    parser = _report_parser() if chosen == "report" else _run_parser(chosen)
+    parser = _PARSERS[chosen]() if chosen in _PARSERS else _run_parser(chosen)
     namespace = parser.parse_intermixed_args(rest)
     return actions[chosen](namespace, arguments)
 
@@ -184,6 +193,15 @@ def _run_parser(verb: str) -> argparse.ArgumentParser:
         group = parser.add_argument_group(title)
         for flag in flags:
             _add_flag(group, flag)
+        if flags is SCENARIO_FLAGS:
+            group.add_argument(
+                assignments.FLAG,
+                action="append",
+                default=None,
+                dest="set_values",
+                metavar=assignments.METAVAR,
+                help=assignments.HELP,
+            )
     return parser
 
 
@@ -200,8 +218,45 @@ def _report_parser() -> argparse.ArgumentParser:
         epilog="The exit code is that of the verdict.",
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
-    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+    _add_format(parser)
     return parser
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+
+
+def _validate_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_tests.py validate",
+        description="Check scenario files and what they name: every problem with its line, column and a suggestion.",
+        epilog="Sends nothing. Exit code 0 where all are valid, else 4. Flags and variables of a run have no say.",
+    )
+    parser.add_argument("scenarios", nargs="+", metavar="FILE", help="a scenario file, or the name of a shipped one")
+    _add_format(parser)
+    return parser
+
+
+def _list_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_tests.py list",
+        description="List scenarios, mixes, routings, patterns, models with their tiers and prices, prompt sizes.",
+    )
+    _add_format(parser)
+    return parser
+
+
+def _schema_parser() -> argparse.ArgumentParser:
+    return _Parser(prog="run_tests.py schema", description="Print the JSON Schema of scenario files.")
+
+
+#: Commands that run no suite, and so do not have its flags.
+_PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
+    "report": _report_parser,
+    "validate": _validate_parser,
+    "list": _list_parser,
+    "schema": _schema_parser,
+}
 
 
 def _prepare_all(namespace: argparse.Namespace) -> list[Preparation]:
@@ -306,13 +361,7 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
 def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     from orchestrator.suite import finish  # noqa: PLC0415
 
-    source, given = "--format", namespace.output_format
-    if given is None:
-        source, given = "environment FORMAT", os.environ.get("FORMAT") or "text"
-    try:
-        output_format = read_format(given)
-    except ValueError as error:
-        raise ScenarioError(Problem(source, str(error))) from error
+    output_format = _output_format(namespace)
     directory = RunDirectory(namespace.directory)
     directory.read_run()
     result = finish(directory)
@@ -321,6 +370,43 @@ def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     else:
         _print_result(result)
     return result.exit_code
+
+
+def _output_format(namespace: argparse.Namespace) -> str:
+    source, given = "--format", namespace.output_format
+    if given is None:
+        source, given = "environment FORMAT", os.environ.get("FORMAT") or "text"
+    try:
+        return read_format(given)
+    except ValueError as error:
+        raise ScenarioError(Problem(source, str(error))) from error
+
+
+def _validate(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    output_format = _output_format(namespace)
+    validations = [validate(_find_scenario(word)) for word in namespace.scenarios]
+    with _reader_may_leave(sys.stdout):
+        if output_format == "json":
+            _print_json(validation_document(validations))
+        else:
+            sys.stdout.write(mask_accounts(validation_text(validations)))
+    return ExitCode.OK if all(validation.is_valid for validation in validations) else ExitCode.USAGE_ERROR
+
+
+def _list(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    output_format, content = _output_format(namespace), inventory(_from_here(SCENARIOS))
+    with _reader_may_leave(sys.stdout):
+        if output_format == "json":
+            _print_json(content)
+        else:
+            print_all(sys.stdout, inventory_tables(content))
+    return ExitCode.OK
+
+
+def _schema(_namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    with _reader_may_leave(sys.stdout):
+        sys.stdout.write(schema_text())
+    return ExitCode.OK
 
 
 def _result_document(result: "SuiteResult") -> dict[str, Any]:

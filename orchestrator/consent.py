@@ -26,4 +26,5 @@ def require_consent(preparation: Preparation, stdin: TextIO, stderr: TextIO) -> 
 
 
 def _where(settings: Settings) -> str:
-    return f"this sends paid requests to {settings.options.endpoint_url or f'AWS {settings.options.region}'}"
+    where = settings.options.endpoint_url or f"AWS {', '.join(settings.regions)}"
+    return f"this sends paid requests to {where}"

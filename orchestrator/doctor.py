@@ -20,7 +20,7 @@ from orchestrator.doctor_clock import EMULATOR_PATH, ClockDifference, clock_diff
 from orchestrator.doctor_credentials import look_at_credentials
 from orchestrator.doctor_endpoint import EndpointFacts, look_at_endpoint, region_findings
 from orchestrator.doctor_findings import Finding, has_failed, misconfigured, warn
-from orchestrator.doctor_plan import MAX_TOKENS, Question, Transports, most_cost_usd, questions, skipped
+from orchestrator.doctor_plan import MAX_TOKENS, Question, Transports, most_cost_usd, other_regions, questions, skipped
 from orchestrator.doctor_quotas import (
     ModelQuota,
     QuotasError,
@@ -78,6 +78,7 @@ class Doctor:
         """What needs no request to Bedrock."""
         self._findings.append(look_at_credentials(endpoint, datetime.fromtimestamp(now(), UTC)))
         self._findings += region_findings(endpoint)
+        self._findings += other_regions(self._settings)
         self._facts, finding = look_at_endpoint(endpoint)
         self._findings.append(finding)
         self._findings += skipped(self.preparation.plan)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenarios.loading import KeyPath
+from bedrock.yaml_documents import KeyPath
 from scenarios.model import NO_LIMIT, did_you_mean
 from scenarios.request_values import parse_metadata, parse_stop_sequences
 
@@ -97,8 +97,8 @@ def _choice(options: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[
 read_format = _choice(FORMATS)
 
 #: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
-FLAGS_LATER = ("--baseline", "--compare", "--resume", "--set")
-VERBS_LATER = ("compare", "list", "schema", "validate")
+FLAGS_LATER = ("--baseline", "--compare", "--resume")
+VERBS_LATER = ("compare",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,14 @@ class Flag:
 SCENARIO_FLAGS = (
     Flag("--target", _text, "emulator (costs nothing) or aws", "NAME", ("target",)),
     Flag("--transport", _text, "how calls are made: wire or boto3", "NAME", ("transport",)),
-    Flag("--api", _text, "converse_stream, converse, invoke_model_stream or invoke_model", "NAME", ("api",)),
+    Flag(
+        "--api",
+        _text,
+        "converse_stream, converse, invoke_model_stream or invoke_model",
+        "NAME",
+        ("api",),
+        (("matrix", "apis"), (*_INCLUDE, "*", "api")),
+    ),
     Flag(
         "--model-id",
         _items,
@@ -269,6 +276,7 @@ RUN_ONLY = (
         _text,
         "AWS region",
         "NAME",
+        displaces=(("matrix", "regions"), (*_INCLUDE, "*", "region")),
         more_env_vars=("AWS_REGION", "AWS_DEFAULT_REGION"),
         default=DEFAULT_REGION,
     ),

@@ -108,7 +108,7 @@ def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
         "--transport": identity.transport,
         "--target": identity.target,
         "--endpoint-url": identity.endpoint.url or "",
-        "--region": identity.endpoint.region,
+        "--region": cell.region or identity.endpoint.region,
         "--retry": identity.retry.policy,
         "--retry-attempts": str(identity.retry.max_attempts),
         "--retry-delay": format_seconds(identity.retry.delay_s),

@@ -2,39 +2,32 @@
 
 import itertools
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 from bedrock.catalog import default_catalog
 from bedrock.endpoint import EndpointError
 from bedrock.outcome import mask_accounts
-from emulator.config import ConfigError, parse_config
+from bedrock.yaml_documents import KeyPath
+from emulator.config import parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
+from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
 from scenarios.loading import Problem, ScenarioError
-from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario
+from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario, check_region
 from scenarios.plan import Plan, SystemPart, make_plan
-from scenarios.problems import ProblemsError
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
-from scenarios.request_values import RequestValueError, SystemPrompt, read_system_prompt
+from scenarios.request_values import SystemPrompt, read_system_prompt
 from scenarios.stages import traces
 from scenarios.trace import read_trace
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
 
 #: Messages that a plan looks at per cell: enough for the shares of the mix to be exact.
 SAMPLE_SIZE = 400
-
-T = TypeVar("T")
-
-
-#: `us-east-1`, `us-gov-west-1`, `ap-northeast-1`.
-_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +62,19 @@ def prepare(settings: Settings) -> Preparation:
     scenario = settings.scenario
     problems: list[Problem] = [*_emulator_problems(settings)]
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
-    library = _attempt(problems, settings.source("prompts_file"), partial(load_prompts, prompts_file))
-    system = _attempt(problems, settings.source("request.system_file"), partial(_system_prompt, scenario))
-    names = {name for name in (scenario.routing, *(extra.routing for extra in scenario.matrix.include)) if name}
-    routings = {name: _attempt(problems, settings.source("routing"), partial(load_routing, name)) for name in names}
+    library = attempt(problems, settings.place(("prompts_file",)), partial(load_prompts, prompts_file))
+    system = attempt(problems, settings.place(("request", "system_file")), partial(_system_prompt, scenario))
+    routings = {
+        name: attempt(problems, place, partial(load_routing, name)) for name, place in _routings(settings).items()
+    }
     known = {name: routing for name, routing in routings.items() if routing is not None}
     for trace in traces(scenario):
-        _attempt(problems, settings.source("load.trace"), partial(read_trace, trace))
+        attempt(problems, settings.place(("load", "trace")), partial(read_trace, trace))
     if problems or library is None:
         raise ScenarioError(*problems)
     catalog = default_catalog()
     routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
-    cells = expand(scenario, catalog, routes, scenario.failover.regions or (settings.options.region,))
+    cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
     samples = _samples(settings, cells, library, known)
     part = SystemPart(0 if system is None else system.tokens, scenario.request.cache_system)
     doubts = request_doubts(cells, scenario.request, part.tokens, catalog, routes)
@@ -125,22 +119,28 @@ def check_cost_is_known(preparation: Preparation) -> None:
 
 
 def _emulator_problems(settings: Settings) -> Iterator[Problem]:
-    if settings.scenario.emulator is None:
+    section = settings.scenario.emulator
+    if section is None:
         return
+    problems = list(emulator_problems(section, settings.places))
+    yield from problems
+    if problems:
+        return
+    config = parse_config(section)
     try:
-        config = parse_config(settings.scenario.emulator)
         read_fixtures(config.responses, config.catalog)
-    except (ConfigError, FixtureError) as error:
-        place = settings.source("emulator")
-        yield from (Problem(place, f"emulator: {problem}") for problem in error.problems)
+    except FixtureError as error:
+        yield from (Problem(settings.places(("emulator", "responses")), problem) for problem in error.problems)
 
 
-def _attempt(problems: list[Problem], source: str, read: Callable[[], T]) -> T | None:
-    try:
-        return read()
-    except (ProblemsError, RequestValueError) as error:
-        problems.append(Problem("configuration" if source == "default" else source, str(error)))
-        return None
+def _routings(settings: Settings) -> dict[str, str]:
+    """Each routing that the scenario names, and where it does so first."""
+    scenario = settings.scenario
+    named = [
+        (("matrix", "include", index, "routing"), extra.routing) for index, extra in enumerate(scenario.matrix.include)
+    ]
+    paths: list[tuple[KeyPath, str | None]] = [*reversed(named), (("routing",), scenario.routing)]
+    return {name: settings.places(path) for path, name in paths if name}
 
 
 def _samples(
@@ -169,8 +169,8 @@ def _samples(
 
     found = {}
     for cell in cells:
-        traced = "load.trace" if cell.is_open and cell.traces() else "matrix.prompt_sizes"
-        found[cell.cell] = _attempt(problems, settings.source(traced), partial(sample_of, cell)) or ()
+        traced = ("load", "trace") if cell.is_open and cell.traces() else ("matrix", "prompt_sizes")
+        found[cell.cell] = attempt(problems, settings.place(traced), partial(sample_of, cell)) or ()
     if problems:
         raise ScenarioError(*dict.fromkeys(problems))
     return found
@@ -201,9 +201,10 @@ def _refused_budget(scenario: Scenario) -> bool:
 
 
 def _region_problems(settings: Settings) -> Iterator[Problem]:
-    region = settings.options.region
-    if not _REGION.fullmatch(region):
-        yield Problem(settings.source("region"), f"{region!r} is not an AWS region: write it like us-east-1")
+    try:
+        check_region(settings.options.region)
+    except ValueError as error:
+        yield Problem(settings.source("region"), str(error))
 
 
 def _endpoint_problems(settings: Settings) -> Iterator[Problem]:

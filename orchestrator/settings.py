@@ -1,4 +1,4 @@
-"""Where every value of a run comes from: flag > environment > scenario > default.
+"""Where every value of a run comes from: flag > `--set` > environment > scenario > default.
 
 Flags and environment variables are written into the scenario's plain values before these are validated, so a
 value is checked by the same rules wherever it was given, and a message names the place where that was.
@@ -15,8 +15,20 @@ import yaml
 
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
+from bedrock.yaml_documents import KeyPath
+from orchestrator.assignments import Assignment, applied, parse_assignments, source_of
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
-from scenarios.loading import Document, KeyPath, Problem, ScenarioError, build_scenario, format_path, read_document
+from orchestrator.references import reference_problems
+from scenarios.loading import (
+    Document,
+    Places,
+    Problem,
+    ScenarioError,
+    build_scenario,
+    format_path,
+    in_order,
+    read_document_and_problems,
+)
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
 from scenarios.stages import with_absolute_trace, with_absolute_traces
 from scenarios.traffic import absolute_routing
@@ -24,8 +36,11 @@ from scenarios.traffic import absolute_routing
 #: What the source of a value begins with that an environment variable gave; its name follows.
 _ENVIRONMENT = "environment "
 
-#: Values of flags as argparse leaves them: text, True for a switch, None where not given.
-Arguments = Mapping[str, str | bool | None]
+#: The SDK's own variables name a region where nothing else does: they do not take the place of a scenario's regions.
+_SDK_VARIABLES = tuple(f"{_ENVIRONMENT}{variable}" for flag in RUN_ONLY for variable in flag.more_env_vars)
+
+#: Values of flags as argparse leaves them: text, True for a switch, None where not given; a list for `--set`.
+Arguments = Mapping[str, str | bool | list[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,8 @@ class Settings:
     sources: Mapping[str, str]
     #: Environment variables that set a value in force.
     environment: Mapping[str, str]
+    #: Names the place of a value for a message.
+    places: Places
 
     @property
     def is_paid(self) -> bool:
@@ -77,6 +94,14 @@ class Settings:
         return Endpoint(self.options.region, self.options.endpoint_url)
 
     @property
+    def regions(self) -> tuple[str, ...]:
+        """The AWS regions that cells call, in their order."""
+        matrix, own = self.scenario.matrix, self.options.region
+        return tuple(
+            dict.fromkeys([*(matrix.regions or (own,)), *(extra.region for extra in matrix.include if extra.region)])
+        )
+
+    @property
     def starts_emulator(self) -> bool:
         """Whether this run starts an emulator of its own."""
         return self.scenario.target == "emulator" and self.options.endpoint_url is None
@@ -84,6 +109,10 @@ class Settings:
     def source(self, name: str) -> str:
         """Where the value `name` (a path like `load.duration`) came from."""
         return self.sources.get(name, "default")
+
+    def place(self, path: KeyPath) -> str:
+        """The place of a value for a message: a flag, a variable, or file, line and column."""
+        return "configuration" if self.source(format_path(path)) == "default" else self.places(path)
 
     def listing(self) -> list[Setting]:
         """Every value in force, defaults too, in the order of the scenario's sections."""
@@ -134,21 +163,24 @@ class _Given:
 def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str]) -> Settings:
     """Merge a scenario file, the environment and the flags; ScenarioError with everything wrong in them."""
     from_environment, from_flags = _from_environment(environ), _from_arguments(arguments)
-    problems = [*from_environment.problems, *from_flags.problems, *_conflicts(from_environment, from_flags)]
+    given_sets = arguments.get("set_values")
+    assignments, not_read = parse_assignments(given_sets if isinstance(given_sets, list) else ())
+    problems = [*from_environment.problems, *not_read, *from_flags.problems, *_conflicts(from_environment, from_flags)]
     try:
-        document = read_document(scenario_file)
+        document = read_document_and_problems(scenario_file)
     except ScenarioError as error:
         raise ScenarioError(*problems, *error.problems) from error
     merged = _Merged(document)
-    for given in (*from_environment.values, *from_flags.values):
-        if given.flag.path:
-            merged.override(given)
+    merged.override_all(from_environment.values)
+    problems += merged.assign(assignments)
+    merged.override_all(from_flags.values)
     try:
-        scenario = build_scenario(merged.values, merged.place)
+        scenario = build_scenario(merged.values, merged.place, document)
     except ScenarioError as error:
-        raise ScenarioError(*problems, *error.problems) from error
+        further = reference_problems(merged.values, merged.place, merged.folder)
+        raise ScenarioError(*problems, *in_order([*error.problems, *further])) from error
     if problems:
-        raise ScenarioError(*problems)
+        raise ScenarioError(*problems, *reference_problems(merged.values, merged.place, merged.folder))
     run_only = {
         given.flag.name: given for given in (*from_environment.values, *from_flags.values) if not given.flag.path
     }
@@ -158,11 +190,12 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
     sources = merged.sources() | {name: given.source for name, given in run_only.items()}
     variables = {source.removeprefix(_ENVIRONMENT) for source in sources.values() if source.startswith(_ENVIRONMENT)}
     return Settings(
-        _with_absolute_paths(scenario, document, merged),
+        _with_absolute_paths(scenario, merged),
         scenario_file,
         options,
         sources,
         {name: environ[name] for name in sorted(variables)},
+        merged.place,
     )
 
 
@@ -178,7 +211,7 @@ class _Layer:
 
 def _from_arguments(arguments: Arguments) -> _Layer:
     given = ((flag, arguments.get(flag.name), flag.text) for flag in _all_flags())
-    return _parse((flag, value, source) for flag, value, source in given if value is not None)
+    return _parse((flag, value, source) for flag, value, source in given if isinstance(value, str | bool))
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Layer:
@@ -223,11 +256,26 @@ class _Merged:
         self._document = document
         self._overrides: dict[KeyPath, str] = {}
 
+    def override_all(self, values: Sequence[_Given]) -> None:
+        """Set what flags or variables give of the scenario."""
+        for given in values:
+            if given.flag.path:
+                self.override(given)
+            elif given.source not in _SDK_VARIABLES:
+                self._displace(given.flag)
+
+    def assign(self, assignments: Sequence[Assignment]) -> list[Problem]:
+        """Set the values of `--set`; what is wrong with their paths."""
+        done, problems = applied(assignments, self.values)
+        for assignment in done:
+            self._forget(assignment.path)
+            self._overrides[assignment.path] = assignment.source
+        return problems
+
     def override(self, given: _Given) -> None:
         """Set the flag's value, after removing what it takes the place of."""
-        for path in given.flag.displaces:
-            _remove(self.values, path)
-            self._overrides.pop(path, None)
+        self._displace(given.flag)
+        self._forget(given.flag.path)
         section: Any = self.values
         for key in given.flag.path[:-1]:
             if not isinstance(section.get(key), dict):
@@ -236,21 +284,36 @@ class _Merged:
         section[given.flag.path[-1]] = given.value
         self._overrides[given.flag.path] = given.source
 
+    def _displace(self, flag: Flag) -> None:
+        for path in flag.displaces:
+            _remove(self.values, path)
+            self._forget(path)
+
+    def _forget(self, path: KeyPath) -> None:
+        """Nothing given earlier at a path or inside it is in force any more."""
+        self._overrides = {old: source for old, source in self._overrides.items() if old[: len(path)] != path}
+
     def place(self, path: KeyPath) -> str:
-        return self._override_of(path) or self._document.place(path)
+        inside = None if path in self._document.yaml.positions else self._inside(path)
+        return source_of(path, self._overrides) or inside or self._document.place(path)
 
-    def is_overridden(self, path: KeyPath) -> bool:
-        return self._override_of(path) is not None
+    def folder(self, path: KeyPath) -> Path:
+        """Where a relative path begins: the scenario's folder, or where the command runs for a value given there."""
+        return Path.cwd() if source_of(path, self._overrides) else Path(self._document.file).parent
 
-    def _override_of(self, path: KeyPath) -> str | None:
-        return next((self._overrides[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._overrides), None)
+    def _inside(self, path: KeyPath) -> str | None:
+        """The sources of what was set inside the value at a path."""
+        found = [source for old, source in self._overrides.items() if path and old[: len(path)] == path]
+        return ", ".join(dict.fromkeys(found)) or None
 
     def sources(self) -> dict[str, str]:
         """Source of each value that is not a default, by its path as text."""
         found = {}
         for name, _ in _leaves(self.values, ()):
             path = tuple(name.split("."))
-            found[name] = self._override_of(path) or self._document.source(path)
+            has_line = path in self._document.yaml.positions
+            written = (self._document.source(path) if has_line else None, self._inside(path))
+            found[name] = source_of(path, self._overrides) or ", ".join(filter(None, written))
         return found
 
 
@@ -276,37 +339,36 @@ def _leaves(values: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, Any
             yield format_path((*path, key)), value
 
 
-def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged) -> Scenario:
+def _with_absolute_paths(scenario: Scenario, merged: _Merged) -> Scenario:
     """Relative paths of the scenario file start at its folder, those of flags where the command runs."""
-    folder, update = Path(document.file).parent, dict[str, Any]()
+    update = dict[str, Any]()
     if scenario.routing is not None:
-        base = Path.cwd() if merged.is_overridden(("routing",)) else folder
-        update["routing"] = absolute_routing(scenario.routing, base)
+        update["routing"] = absolute_routing(scenario.routing, merged.folder(("routing",)))
     if scenario.matrix.include:
-        update["matrix"] = _with_absolute_extras(scenario.matrix, folder)
+        update["matrix"] = _with_absolute_extras(scenario.matrix, merged)
     if scenario.prompts_file is not None:
-        base = Path.cwd() if merged.is_overridden(("prompts_file",)) else folder
-        update["prompts_file"] = str((base / scenario.prompts_file).resolve())
-    base = Path.cwd() if merged.is_overridden(("load", "trace")) else folder
-    update["load"] = with_absolute_traces(scenario.load, base)
+        update["prompts_file"] = str((merged.folder(("prompts_file",)) / scenario.prompts_file).resolve())
+    update["load"] = with_absolute_traces(scenario.load, merged.folder(("load", "trace")))
     if scenario.request.system_file is not None:
-        base = Path.cwd() if merged.is_overridden(("request", "system_file")) else folder
+        base = merged.folder(("request", "system_file"))
         file = str((base / Path(scenario.request.system_file).expanduser()).resolve())
         update["request"] = scenario.request.model_copy(update={"system_file": file})
     responses = (scenario.emulator or {}).get("responses")
+    folder = merged.folder(("emulator", "responses"))
     if isinstance(responses, list):  # the emulator's own check says what else is wrong with it
         files = [str((folder / file).resolve()) if isinstance(file, str) and file else file for file in responses]
         update["emulator"] = {**(scenario.emulator or {}), "responses": files}
     return scenario.model_copy(update=update)
 
 
-def _with_absolute_extras(matrix: Matrix, folder: Path) -> Matrix:
-    """Cells beside the cross product are always the file's own."""
-    traced = (with_absolute_trace(extra, folder) for extra in matrix.include)
-    extras = (
-        extra.model_copy(update={"routing": absolute_routing(extra.routing, folder)}) if extra.routing else extra
-        for extra in traced
-    )
+def _with_absolute_extras(matrix: Matrix, merged: _Merged) -> Matrix:
+    extras = []
+    for index, extra in enumerate(matrix.include):
+        path = ("matrix", "include", index)
+        traced = with_absolute_trace(extra, merged.folder((*path, "trace")))
+        folder = merged.folder((*path, "routing"))
+        update = {"routing": absolute_routing(extra.routing, folder)} if extra.routing else {}
+        extras.append(traced.model_copy(update=update))
     return matrix.model_copy(update={"include": tuple(extras)})
 
 

@@ -10,18 +10,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bedrock.catalog import default_catalog
 from orchestrator.preflight import Preparation
 from orchestrator.settings import Settings
 from reports.text import clean_tree
 from scenarios.cells import Cell
 from scenarios.patterns import REPLAY
-from scenarios.plan import CellPlan, CostRange, Plan
+from scenarios.plan import CellPlan, CostRange, Plan, quota_share
 from scenarios.promise import SLA_S
 from scenarios.schedule import STAGES
 from scenarios.units import format_duration, format_rate
 
 #: Width of tables where the output is no terminal: nothing is cut off.
 _PIPE_WIDTH = 200
+
+#: Cells that a sentence names one by one.
+_NAMED_CELLS = 3
 
 _VERDICT_STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 MISSING = "—"
@@ -46,7 +50,7 @@ def _print(console: Console, renderables: Iterable[Any]) -> None:
         console.print(Text(renderable) if isinstance(renderable, str) else renderable)
 
 
-def _table(title: str, columns: Sequence[str], left: int = 1) -> Table:
+def make_table(title: str, columns: Sequence[str], left: int = 1) -> Table:
     """A table whose first `left` columns are text and the others numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for index, column in enumerate(columns):
@@ -62,6 +66,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
     lines += [f"Note: {doubt}" for doubt in preparation.doubts]
     lines += [preparation.system_note] if preparation.system_note else []
     lines += [_quota_sentence(plan, index) for index in range(len(plan.quotas))]
+    lines += _quota_cells(plan)
     lines.append(
         f"In all about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
         f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)}, {_cost_range(plan.cost)}"
@@ -77,7 +82,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
 
 def settings_table(settings: Settings) -> Table:
     """Every value in force and where it came from."""
-    table = _table("Settings", ("setting", "value", "from"), left=3)
+    table = make_table("Settings", ("setting", "value", "from"), left=3)
     for row in settings.listing():
         table.add_row(row.name, Text(row.value, overflow="fold"), row.source)
     return table
@@ -86,10 +91,10 @@ def settings_table(settings: Settings) -> Table:
 def _headline(settings: Settings) -> str:
     scenario = settings.scenario
     where = settings.options.endpoint_url or (
-        f"AWS {settings.options.region}" if scenario.target == "aws" else "an emulator of its own"
+        f"AWS {', '.join(settings.regions)}" if scenario.target == "aws" else "an emulator of its own"
     )
     about = f": {' '.join(scenario.description.split())}" if scenario.description else ""
-    how = f"{scenario.api} over {scenario.transport} · seed {scenario.seed}"
+    how = f"{', '.join(scenario.matrix.apis or (scenario.api,))} over {scenario.transport} · seed {scenario.seed}"
     if scenario.retry.policy != "none":
         how += f" · {scenario.retry.policy} retries, up to {scenario.retry.max_attempts} attempts"
     if scenario.failover.regions:
@@ -98,9 +103,9 @@ def _headline(settings: Settings) -> str:
 
 
 def _cells_table(plan: Plan) -> Table:
-    table = _table(
+    table = make_table(
         "Plan",
-        ("cell", "load", "requests", "tokens in", "tokens out", "in flight", "slots", "time", "cost USD"),
+        ("cell", "load", "requests", "tokens in", "tokens out", "in flight", "slots", "of quota", "time", "cost USD"),
         left=2,
     )
     for planned in plan.cells:
@@ -112,6 +117,7 @@ def _cells_table(plan: Plan) -> Table:
             _count(planned.output_tokens),
             f"{planned.peak_in_flight:.1f}",
             str(planned.slots) if planned.cell.is_open else MISSING,
+            _quota_percent(quota_share(planned, default_catalog())),
             format_duration(round(planned.duration_s)),
             _cost(planned.cost),
         )
@@ -155,6 +161,22 @@ def _quota_sentence(plan: Plan, index: int) -> str:
     return f"Quota: {use.model_id}: {asked} ({cells}); default quota {quota}{end}"
 
 
+def _quota_percent(share: float | None) -> str:
+    return MISSING if share is None else f"{share * 100:.0f} %"
+
+
+def _quota_cells(plan: Plan) -> list[str]:
+    """A sentence on the cells that a default account throttles."""
+    above = [planned.cell.cell for planned in plan.cells if (quota_share(planned, default_catalog()) or 0.0) > 1.0]
+    if not above:
+        return []
+    named = ", ".join(above[:_NAMED_CELLS])
+    if above[_NAMED_CELLS:]:
+        is_all = len(above) == len(plan.cells)
+        named = f"all {len(above)} cells" if is_all else f"{named} and {len(above) - _NAMED_CELLS} more"
+    return [f"Above 100 % of the default quota a cell measures the quota on AWS, and not the model: {named}"]
+
+
 def _limit_warnings(preparation: Preparation) -> list[str]:
     budget, plan = preparation.settings.scenario.budget, preparation.plan
     warnings = []
@@ -180,7 +202,7 @@ def results_text(summary: Mapping[str, Any]) -> list[Any]:
 
 def _results_table(summary: Mapping[str, Any]) -> Table:
     sla_s = float((summary.get("run") or {}).get("sla_s") or SLA_S)
-    table = _table(
+    table = make_table(
         "Results",
         ("cell", "n", "TTFT p50 ms", "p95", "e2e p50 ms", "p95", "throttled", f"in {sla_s:g} s", "cost USD", "status"),
     )
@@ -205,7 +227,7 @@ def _metric_columns(metrics: Mapping[str, Any] | None) -> list[str]:
 
 
 def _objectives_table(summary: Mapping[str, Any]) -> Table:
-    table = _table("Objectives", ("objective", "status", "observed", "n"), left=2)
+    table = make_table("Objectives", ("objective", "status", "observed", "n"), left=2)
     for result in summary["objectives"]:
         shown = MISSING if result["observed"] is None else result["observed_text"]
         table.add_row(result["objective"], result["status"], shown, str(result["n"]))
@@ -287,6 +309,7 @@ def _planned_cell(planned: CellPlan) -> dict[str, Any]:
         "output_tokens": planned.output_tokens,
         "peak_in_flight": planned.peak_in_flight,
         "slots": planned.slots,
+        "quota_share": quota_share(planned, default_catalog()),
         "planned_duration_s": planned.duration_s,
         "cost_usd": _cost_document(planned.cost),
     }

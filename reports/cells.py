@@ -82,7 +82,7 @@ def _worst(objectives: Sequence[Mapping[str, Any]]) -> str | None:
 def _dims(cell: Mapping[str, Any]) -> dict[str, str]:
     return {
         "model": model_name(cell.get("model_id"), cell.get("routing")),
-        "region": str(cell.get("region_prefix") or "no prefix"),
+        "region": " ".join(filter(None, (cell.get("region"), str(cell.get("region_prefix") or "no prefix")))),
         "api": str(cell.get("api") or MISSING),
         "pattern": str(cell.get("pattern") or MISSING),
         "size": str(cell.get("prompt_size") or MISSING),

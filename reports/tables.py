@@ -14,8 +14,8 @@ from reports.material import Material
 from reports.sections.metrics import LATENCIES, STATS
 
 _IDENTITY = (
-    "model_id", "routing", "region_prefix", "service_tier", "prompt_size", "api", "load_model", "users", "rate_rps",
-    "pattern", "process", "duration_s", "warmup_s", "max_tokens",
+    "model_id", "routing", "region", "region_prefix", "service_tier", "prompt_size", "api", "load_model", "users",
+    "rate_rps", "pattern", "process", "duration_s", "warmup_s", "max_tokens",
 )  # fmt: skip
 _SCALARS = (
     "requests", "measured_requests", "messages", "throttle_rate", "error_rate", "sla_compliance", "offered_rps",

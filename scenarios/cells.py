@@ -48,6 +48,8 @@ class Cell:
     traffic: str
     model_id: str | None
     routing: str | None
+    #: AWS region to call; None for that of the run.
+    region: str | None
     region_prefix: str | None
     service_tier: str
     prompt_size: str
@@ -142,8 +144,10 @@ def request_doubts(
 def _cross_product(scenario: Scenario) -> Iterator[Cell]:
     matrix = scenario.matrix
     template = _template(scenario)
-    for model_id, prefix, tier, size, load in itertools.product(
+    for model_id, api, region, prefix, tier, size, load in itertools.product(
         scenario.model_ids or (None,),
+        matrix.apis or (scenario.api,),
+        matrix.regions or (None,),
         matrix.region_prefixes,
         matrix.service_tiers,
         matrix.prompt_sizes,
@@ -152,6 +156,8 @@ def _cross_product(scenario: Scenario) -> Iterator[Cell]:
         yield replace(
             template,
             model_id=model_id,
+            api=api,
+            region=region,
             region_prefix=None if prefix == NO_PREFIX else prefix,
             service_tier=tier,
             prompt_size=size,
@@ -197,6 +203,7 @@ def _template(scenario: Scenario) -> Cell:
         traffic=scenario.traffic_kind,
         model_id=None,
         routing=scenario.routing,
+        region=None,
         region_prefix=None,
         service_tier="default",
         prompt_size="medium",
@@ -256,26 +263,43 @@ def _with_own_prefix(cell: Cell) -> Cell:
 def _with_names(cells: Sequence[Cell]) -> Iterator[Cell]:
     """Cells with names that are unique and safe in a file system.
 
-    A name has prefix, tier, size and load level; pattern, model and routing only where the suite has several.
+    A name has prefix, tier, size and load level; model or routing, API, region and pattern only where the suite has
+    several.
     """
-    has_patterns = len({cell.pattern for cell in cells}) > 1
-    has_models = len({(cell.model_id, cell.routing) for cell in cells}) > 1
+    several = _Several(
+        models=len({(cell.model_id, cell.routing) for cell in cells}) > 1,
+        apis=len({cell.api for cell in cells}) > 1,
+        regions=len({cell.region for cell in cells}) > 1,
+        patterns=len({cell.pattern for cell in cells}) > 1,
+    )
     used: set[str] = set()
     for cell in cells:
-        name = _name(cell, has_patterns, has_models)
+        name = _name(cell, several)
         unique = next(candidate for candidate in _numbered(name) if candidate.lower() not in used)
         used.add(unique.lower())
         yield replace(cell, cell=unique)
 
 
-def _name(cell: Cell, has_patterns: bool, has_models: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class _Several:
+    """Of which dimensions a suite has more than one value."""
+
+    models: bool
+    apis: bool
+    regions: bool
+    patterns: bool
+
+
+def _name(cell: Cell, several: _Several) -> str:
     parts = [
-        _traffic_name(cell) if has_models else "",
+        _traffic_name(cell) if several.models else "",
+        cell.api if several.apis else "",
+        (cell.region or "") if several.regions else "",
         cell.region_prefix or "",
         cell.service_tier,
         cell.prompt_size,
         f"u{cell.users}" if cell.users else outline(cell.stages).name,
-        cell.pattern if has_patterns and cell.pattern not in (STAGES, REPLAY) else "",
+        cell.pattern if several.patterns and cell.pattern not in (STAGES, REPLAY) else "",
     ]
     return "-".join(re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_") for part in parts if part)
 

@@ -1,14 +1,27 @@
 """What the fields of a scenario say together: contradictions, missing halves, unknown models."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from bedrock.catalog import Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
+from bedrock.bodies import APIS
+from bedrock.catalog import SERVICE_TIERS, Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
 from scenarios.load_checks import Finding, check_load
-from scenarios.model import MANGAASSIST, SINGLE_PROMPT, Scenario
+from scenarios.model import MANGAASSIST, SINGLE_PROMPT, Scenario, did_you_mean
 from scenarios.objectives import parse_objective
+from scenarios.patterns import PATTERNS
+from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES
 
 T = TypeVar("T")
+
+#: What the `for` of an objective can be compared with, where that is known before the run.
+_SCOPE_VALUES: Mapping[str, Sequence[str]] = {
+    "service_tier": SERVICE_TIERS,
+    "prompt_size": SIZES,
+    "language": LANGUAGES,
+    "complexity": COMPLEXITIES,
+    "api": APIS,
+    "pattern": PATTERNS,
+}
 
 
 def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partial: bool = False) -> list[Finding]:
@@ -23,6 +36,7 @@ def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partia
         *_check_objectives(scenario),
         *_check_traffic(scenario),
         *_check_models(scenario, known),
+        *_check_regions(scenario),
         *_check_repetitions(scenario),
     ]
 
@@ -34,8 +48,14 @@ def _check_presence(scenario: Scenario) -> Iterator[Finding]:
 
 def _check_objectives(scenario: Scenario) -> Iterator[Finding]:
     for index, entry in enumerate(scenario.objectives):
-        if parse_objective(entry).on_fail == "abort":
+        objective = parse_objective(entry)
+        if objective.on_fail == "abort":
             yield ("objectives", index), "on_fail=abort is not supported yet: objectives are judged after the run"
+        for key, value in objective.scope.items():
+            known = _SCOPE_VALUES.get(key)
+            if known and value not in known:
+                text = f"nothing has {key}={value}: it is one of {', '.join(known)}.{did_you_mean(value, known)}"
+                yield ("objectives", index), text
 
 
 def _check_traffic(scenario: Scenario) -> Iterator[Finding]:
@@ -85,6 +105,17 @@ def _model_ids(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]
             yield ("matrix", "include", index, "model_id"), extra.model_id
 
 
+def _check_regions(scenario: Scenario) -> Iterator[Finding]:
+    if not scenario.failover.regions:
+        return
+    text = "failover.regions is given as well, which chooses the region of each call; give one of them"
+    if scenario.matrix.regions:
+        yield ("matrix", "regions"), text
+    for index, extra in enumerate(scenario.matrix.include):
+        if extra.region:
+            yield ("matrix", "include", index, "region"), text
+
+
 def _check_repetitions(scenario: Scenario) -> Iterator[Finding]:
     matrix = scenario.matrix
     dimensions: dict[str, Iterable[object]] = {
@@ -95,6 +126,8 @@ def _check_repetitions(scenario: Scenario) -> Iterator[Finding]:
         "rates": matrix.rates_rps,
         "patterns": matrix.patterns,
         "models": matrix.models,
+        "apis": matrix.apis,
+        "regions": matrix.regions,
     }
     for key, values in dimensions.items():
         for value in _repeated(values):

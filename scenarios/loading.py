@@ -1,24 +1,23 @@
-"""Scenario files: strict YAML in, a `Scenario` out, or every problem at once with its line."""
+"""Scenario files: strict YAML in, a `Scenario` out, or every problem at once with its line and column."""
 
 import copy
+import difflib
 import re
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bedrock.yaml_documents import KeyPath, YamlDocument, YamlError, read_yaml_file
+from bedrock.yaml_syntax import Position, YamlProblem
 from scenarios.checks import cross_check
-from scenarios.model import Scenario, did_you_mean, with_stages
+from scenarios.model import Scenario, with_stages
 
-#: Where a value stands in a document: keys and list indexes from the top.
-KeyPath = tuple[str | int, ...]
-
-#: Names the value at a path for a message: `scenarios/smoke.yaml:12: load.rate`, or the flag that gave it.
+#: Names the value at a path for a message: `scenarios/smoke.yaml:12:3: load.rate`, or the flag that gave it.
 Places = Callable[[KeyPath], str]
 
 
@@ -32,6 +31,12 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"
 
+    @property
+    def position(self) -> Position | None:
+        """Line and column of the file; None for what was given on the command line or concerns no line."""
+        match = re.search(r":(\d+):(\d+)(?::|$)", self.place)
+        return Position(int(match[1]), int(match[2])) if match else None
+
 
 class ScenarioError(ValueError):
     """The configuration makes no test; `problems` holds all that is wrong with it."""
@@ -43,55 +48,55 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: plain values, and the line (from 1) of each of them."""
+    """A parsed file: plain values, their positions, and what is wrong with the way they are written."""
 
     file: str
     values: dict[str, Any]
-    lines: Mapping[KeyPath, int]
+    yaml: YamlDocument
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Keys given twice, values that YAML reads as something else, and the like."""
+        return tuple(_problem(self.file, problem) for problem in self.yaml.problems)
 
     def place(self, path: KeyPath) -> str:
-        """`file:line: path` of a value; the line is that of the innermost thing around it that the file has."""
-        line = self.source(path)
-        return f"{line}: {format_path(path)}" if path else line
+        """`file:line:column: path` of a value, or of the innermost thing around it that the file has."""
+        position = f"{self.file}:{self.yaml.position(path)}"
+        return f"{position}: {format_path(path)}" if path else position
 
     def source(self, path: KeyPath) -> str:
         """`file:line` of a value."""
-        while path and path not in self.lines:
-            path = path[:-1]
-        return f"{self.file}:{self.lines.get(path, 1)}"
+        return f"{self.file}:{self.yaml.position(path).line}"
 
 
 def load_scenario(path: Path) -> Scenario:
     """The scenario of a file; ScenarioError with all problems."""
-    document = read_document(path)
-    return build_scenario(document.values, document.place)
+    document = read_document_and_problems(path)
+    return build_scenario(document.values, document.place, document)
 
 
 def read_document(path: Path) -> Document:
-    """The values and lines of a YAML file; ScenarioError for what is not a mapping or not YAML.
+    """The values of a YAML file; ScenarioError with everything wrong with the way they are written."""
+    document = read_document_and_problems(path)
+    if document.problems:
+        raise ScenarioError(*document.problems)
+    return document
 
-    Keys that occur twice are refused: YAML would silently keep the last.
+
+def read_document_and_problems(path: Path) -> Document:
+    """The values of a YAML file; ScenarioError for what is not a mapping or not YAML.
+
+    Its `problems` are left to the caller, who may have more to tell together with them.
     """
     name = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError(Problem(name, f"cannot be read: {reason}")) from error
-    loader = yaml.SafeLoader(text)
-    try:
-        root = loader.get_single_node()
-        reader = _NodeReader(loader, name)
-        values = reader.read(root, ()) if root is not None else {}
-    except yaml.YAMLError as error:
-        raise ScenarioError(_syntax_problem(name, error)) from error
-    finally:
-        loader.dispose()
+        document = read_yaml_file(path)
+    except YamlError as error:
+        raise ScenarioError(_problem(name, error.problem)) from error
+    values = {} if document.values is None else document.values
     if not isinstance(values, dict):
-        reader.problems.append(Problem(f"{name}:1", "a scenario is a mapping, like `name: smoke`"))
-    if reader.problems:
-        raise ScenarioError(*reader.problems)
-    return _with_load_section(Document(name, values, reader.lines))
+        raise ScenarioError(Problem(f"{name}:1:1", "a scenario is a mapping, like `name: smoke`"))
+    return _with_load_section(Document(name, values, document))
 
 
 def _with_load_section(document: Document) -> Document:
@@ -99,38 +104,56 @@ def _with_load_section(document: Document) -> Document:
     load = document.values.get("load")
     if not isinstance(load, list):
         return document
-    lines = {
-        ("load", "stages", *path[1:]) if path[:1] == ("load",) and len(path) > 1 else path: line
-        for path, line in document.lines.items()
-    }
-    return Document(document.file, document.values | {"load": with_stages(load)}, lines)
+    positions = {_in_stages(path): position for path, position in document.yaml.positions.items()}
+    spoiled = frozenset(map(_in_stages, document.yaml.spoiled))
+    moved = replace(document.yaml, positions=positions, spoiled=spoiled)
+    return Document(document.file, document.values | {"load": with_stages(load)}, moved)
 
 
-def build_scenario(values: Mapping[str, Any], places: Places) -> Scenario:
-    """The scenario of plain values; ScenarioError with all problems, each at the place `places` names."""
+def _in_stages(path: KeyPath) -> KeyPath:
+    """The path of a value in the section that a list of stages becomes."""
+    return ("load", "stages", *path[1:]) if path[:1] == ("load",) and len(path) > 1 else path
+
+
+def _problem(file: str, problem: YamlProblem) -> Problem:
+    place = f"{file}:{problem.position}" if problem.position else file
+    path = f": {format_path(problem.path)}" if problem.path else ""
+    return Problem(f"{place}{path}", problem.text)
+
+
+def build_scenario(values: Mapping[str, Any], places: Places, document: Document | None = None) -> Scenario:
+    """The scenario of plain values; ScenarioError with all problems, each at the place `places` names.
+
+    Those of the `document` that the values came from are among them.
+    """
+    written = [] if document is None else list(document.problems)
+    spoiled = frozenset() if document is None else document.yaml.spoiled
     try:
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
-        details = _without_consequences(error.errors())
+        details = _without_consequences(error.errors(), spoiled)
         problems = [Problem(places(tuple(detail["loc"])), _sentence(detail)) for detail in details]
-        problems += _further_problems(values, details, places)
-        raise ScenarioError(*sorted(problems, key=_line)) from error
-    findings = cross_check(scenario)
-    if findings:
-        raise ScenarioError(*(Problem(places(path), text) for path, text in findings))
+        problems += written + _further_problems(values, error.errors(), places)
+        raise ScenarioError(*in_order(problems)) from error
+    findings = [Problem(places(path), text) for path, text in cross_check(scenario, is_partial=bool(written))]
+    if findings or written:
+        raise ScenarioError(*in_order([*written, *findings]))
     return scenario
 
 
-def _line(problem: Problem) -> int:
-    """The line a problem is in; 0 for what was given on the command line, which comes first."""
-    match = re.search(r":(\d+)(?::|$)", problem.place)
-    return int(match[1]) if match else 0
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems in the order of the file, those of the command line first."""
+    return sorted(problems, key=lambda problem: problem.position or Position(0, 0))
 
 
-def _without_consequences(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without complaints about empty lists whose items were just refused one by one."""
+def _without_consequences(details: list[ErrorDetails], spoiled: Set[KeyPath]) -> list[ErrorDetails]:
+    """Without complaints about empty lists whose items were just refused, and about values already complained of."""
     refused = {detail["loc"][:-1] for detail in details}
-    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in refused]
+    return [
+        detail
+        for detail in details
+        if (detail["type"] != "too_short" or detail["loc"] not in refused) and detail["loc"] not in spoiled
+    ]
 
 
 def _further_problems(values: Mapping[str, Any], details: list[ErrorDetails], places: Places) -> list[Problem]:
@@ -157,68 +180,6 @@ def _remove(values: Any, path: KeyPath) -> None:
         values.pop(path[-1], None)
 
 
-_COLLECTION_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
-
-
-@dataclass
-class _NodeReader:
-    """Turns YAML nodes into plain values and remembers the line of each."""
-
-    loader: yaml.SafeLoader
-    file: str
-    lines: dict[KeyPath, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    _open: set[int] = field(default_factory=set)
-
-    def read(self, node: yaml.Node, path: KeyPath) -> Any:
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.ScalarNode):
-            return self.loader.construct_object(node)
-        if id(node) in self._open:
-            self._add(node, "an anchor contains itself")
-            return None
-        self._open.add(id(node))
-        value = self._collection(node, path)
-        self._open.discard(id(node))
-        return value
-
-    def _collection(self, node: yaml.Node, path: KeyPath) -> Any:
-        if node.tag not in _COLLECTION_TAGS:
-            self._add(node, f"the tag {node.tag} is not supported")
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        assert isinstance(node, yaml.MappingNode)  # noqa: S101  # YAML has no fourth kind of node
-        self._refuse_duplicates(node)
-        self.loader.flatten_mapping(node)
-        values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = self.loader.construct_object(key_node, deep=True)
-            if isinstance(key, str):
-                self.lines[(*path, key)] = key_node.start_mark.line + 1
-                values[key] = self.read(value_node, (*path, key))
-            else:
-                self._add(key_node, f"the key {key!r} is not text")
-        return values
-
-    def _refuse_duplicates(self, node: yaml.MappingNode) -> None:
-        first_line: dict[str, int] = {}
-        for key_node, _ in node.value:
-            key = str(key_node.value)
-            if key in first_line:
-                self._add(key_node, f"the key {key} is already given in line {first_line[key]}")
-            first_line.setdefault(key, key_node.start_mark.line + 1)
-
-    def _add(self, node: yaml.Node, text: str) -> None:
-        self.problems.append(Problem(f"{self.file}:{node.start_mark.line + 1}", text))
-
-
-def _syntax_problem(file: str, error: yaml.YAMLError) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    line = mark.line + 1 if mark else 1
-    text = getattr(error, "problem", None) or str(error)
-    return Problem(f"{file}:{line}", f"is not valid YAML: {text}")
-
-
 def format_path(path: KeyPath) -> str:
     """`matrix.include[0].rate`."""
     return re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else part for part in path))
@@ -227,16 +188,53 @@ def format_path(path: KeyPath) -> str:
 def _sentence(detail: ErrorDetails) -> str:
     path = detail["loc"]
     if detail["type"] == "extra_forbidden":
-        return f"unknown key.{did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
+        return f"unknown key.{_meant(path)}"
     if detail["type"] == "missing":
-        return "is missing"
+        return f"is missing: add `{path[-1]}: ...`"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    return f"{_PLAIN.get(detail['type']) or _in_plain_words(detail['msg'])}, but is {detail['input']!r}"
+    if detail["type"] == "model_type":
+        return (
+            f"must be a mapping with keys such as {', '.join(_known_keys(path)[:3])}, but is {_shown(detail['input'])}"
+        )
+    if detail["type"] == "tuple_type" and isinstance(detail["input"], str | int | float):
+        return f"must be a list: write [{detail['input']}]"
+    return f"{_PLAIN.get(detail['type']) or _in_plain_words(detail['msg'])}, but is {_shown(detail['input'])}"
 
+
+def _meant(path: KeyPath) -> str:
+    """What an unknown key was probably meant to be: one of its section, one of another section, or what there is."""
+    key, known = str(path[-1]), _known_keys(path[:-1])
+    elsewhere = [(section, name) for section in _SECTIONS if path[0] != section for name in _known_keys((section,))]
+    same = [f"{section}.{name}" for section, name in elsewhere if name == key]
+    parts = [f"{section}.{name}" for section, name in elsewhere if key in name.split("_")]
+    near = [*difflib.get_close_matches(key, known, n=1, cutoff=_NEAR), *same]
+    options = near or difflib.get_close_matches(key, known, n=1) or parts
+    return f" Did you mean {' or '.join(options)}?" if options else f" Known are {', '.join(known)}."
+
+
+def _shown(value: Any) -> str:
+    """A value of the file in a sentence: short, and not as Python writes it."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+#: How alike two words are (`difflib`) when one is surely meant for the other.
+_NEAR = 0.7
+
+#: Characters of a wrong value that a message repeats.
+_MAX_SHOWN = 60
+
+#: Sections whose keys people look for at the top level, and the other way round.
+_SECTIONS = ("load", "matrix", "budget")
 
 _PLAIN = {
-    "model_type": "must be a mapping of keys to values",
     "dict_type": "must be a mapping of keys to values",
     "tuple_type": "must be a list, like [a, b]",
     "string_pattern_mismatch": "must be letters, digits, - and _",

@@ -5,6 +5,7 @@ Keys carry units in their values (`duration: 30s`, `rate: 5/s`); attributes carr
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -68,8 +69,9 @@ DEFAULT_MAX_TOKENS = 4096
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """` Did you mean x?` where something known is close to `value`, else the empty text."""
-    close = difflib.get_close_matches(value, [str(option) for option in known], n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
+    options = {str(option).lower(): str(option) for option in known}
+    close = difflib.get_close_matches(value.lower(), list(options), n=1, cutoff=0.5)
+    return f" Did you mean {options[close[0]]}?" if close else ""
 
 
 def _one_of(options: Sequence[str]) -> AfterValidator:
@@ -189,6 +191,21 @@ PromptSize = Annotated[str, _one_of(PROMPT_SIZES), _enum(PROMPT_SIZES)]
 ServiceTier = Annotated[str, _one_of(SERVICE_TIERS), _enum(SERVICE_TIERS)]
 _PREFIXES = (*PROFILE_PREFIXES, NO_PREFIX)
 RegionPrefix = Annotated[str, _one_of(_PREFIXES), _enum(_PREFIXES)]
+
+#: `us-east-1`, `us-gov-west-1`, `ap-northeast-1`.
+_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}")
+
+
+def check_region(value: str) -> str:
+    """The region as it is; ValueError for what looks like none. Which regions there are only AWS knows."""
+    if not _REGION.fullmatch(value):
+        raise ValueError(f"{value!r} is not an AWS region: write it like us-east-1")
+    return value
+
+
+Region = Annotated[
+    str, AfterValidator(check_region), WithJsonSchema({"type": "string", "pattern": f"^{_REGION.pattern}$"})
+]
 
 Count = Annotated[PositiveInt, Strict()]
 #: Users of one cell: 10 kB each while they wait, and above this surely a slip of the finger.
@@ -344,6 +361,8 @@ class ExtraCell(Shape):
         None, description="Model instead of the suite's model or routing: base model id, or ARN (ARN=model)."
     )
     routing: str | None = Field(None, description="Routing of the mix instead of the suite's.")
+    api: Api | None = Field(None, description="Bedrock operation.")
+    region: Region | None = Field(None, description="AWS region to call.")
     region_prefix: RegionPrefix | None = Field(None, description="Inference profile prefix, or none.")
     service_tier: ServiceTier | None = Field(None, description="Service tier to ask for.")
     prompt_size: PromptSize | None = Field(None, description="Prompt size, or mixed.")
@@ -368,6 +387,8 @@ class Matrix(Section):
     rates_rps: tuple[RateRps, ...] = Field((), alias="rates", description="Arrival rates: open loop.")
     patterns: tuple[Pattern, ...] = Field((), description="Traffic patterns; replaces load.pattern.")
     models: tuple[str, ...] = Field((), description="Models: base model ids, or ARNs (ARN=model); replaces model_id.")
+    apis: tuple[Api, ...] = Field((), description="Bedrock operations; replaces api.")
+    regions: tuple[Region, ...] = Field((), description="AWS regions to call, one after the other.")
     include: tuple[ExtraCell, ...] = Field((), description="Cells to run beside the cross product.")
 
 

@@ -354,5 +354,20 @@ def _use_of(planned: CellPlan, model: ModelPlan, catalog: Catalog) -> QuotaUse:
     )
 
 
+def quota_share(planned: CellPlan, catalog: Catalog) -> float | None:
+    """The most that a cell's busiest minute takes of a model's default quota, of requests or of tokens, as a fraction.
+
+    Above 1 the cell measures the quota and not the model. None where no model has a quota.
+    """
+    uses = [_use_of(planned, model, catalog) for model in planned.models]
+    shares = [
+        asked / quota
+        for use in uses
+        for asked, quota in ((use.requests_per_minute, use.rpm_quota), (use.tokens_per_minute, use.tpm_quota))
+        if quota
+    ]
+    return max(shares, default=None)
+
+
 def _above(value: float, limit: int | None) -> bool:
     return limit is not None and value > limit

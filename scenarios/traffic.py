@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog, split_model_id
 from bedrock.outcome import mask_accounts
+from bedrock.yaml_documents import YamlError, read_yaml_file
+from bedrock.yaml_syntax import YamlProblem
 from scenarios.decks import Deck
 from scenarios.problems import ProblemsError, hint, kind, unknown_keys
 from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES, Prompt, PromptLibrary
@@ -352,27 +352,24 @@ def _read(path: Path, what: str, keys: Sequence[str]) -> tuple[dict[Any, Any], "
     """The file's mapping, and a reader that has already noted what is wrong with its keys."""
     title = f"{path} as a {what}"
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrafficError(title, [f"the file cannot be read ({error.strerror or error})"]) from error
-    except UnicodeDecodeError as error:
-        raise TrafficError(title, [f"the file is not UTF-8 text (byte {error.start})"]) from error
-    except yaml.YAMLError as error:
-        raise TrafficError(title, [f"the file is not YAML: {_in_one_line(error)}"]) from error
+        document = read_yaml_file(path)
+    except YamlError as error:
+        raise TrafficError(title, [_in_the_file(error.problem)]) from error
+    raw = document.values
     if not isinstance(raw, dict):
         raise TrafficError(title, [f"the file must hold a mapping with {', '.join(keys[2:])}, not {kind(raw)}"])
     reader = _Reader(title)
+    reader.problems += map(_in_the_file, document.problems)
     reader.problems += unknown_keys("", raw, keys)
     if raw.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
         reader.problems.append(f"schema_version is {raw['schema_version']!r}, this program reads {SCHEMA_VERSION}")
     return raw, reader
 
 
-def _in_one_line(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return " ".join(str(error).split())
-    return f"{getattr(error, 'problem', None)} at line {mark.line + 1}, column {mark.column + 1}"
+def _in_the_file(problem: YamlProblem) -> str:
+    """`line 3, column 5: the key share is already given in line 2`."""
+    place = problem.position
+    return f"line {place.line}, column {place.column}: {problem.text}" if place else f"the file {problem.text}"
 
 
 class _Reader:

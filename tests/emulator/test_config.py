@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bedrock.catalog import default_catalog
 from emulator.capacity import CapacityLimits
-from emulator.config import ConfigError, EmulatorConfig, parse_config, read_config
+from emulator.config import ConfigError, EmulatorConfig, locate, parse_config, read_config
 from emulator.config_sections import (
     ConcurrencySection,
     DistributionSection,
@@ -283,7 +283,7 @@ def test_an_unknown_name_is_an_error_with_what_was_probably_meant(text: str, pro
         ("latency: {prefill_ms_per_token: .nan}", "not nan"),
         ("latency: {prefill_ms_per_token: true}", "valid number, not True"),
         ("latency: {tokens_per_event: 0}", "greater than or equal to 1, not 0"),
-        ("latency: {tokens_per_event: 2.5}", "valid integer, not 2.5"),
+        ("latency: {tokens_per_event: 2.5}", "whole number, not 2.5"),
         ("latency: 300", "must be a mapping of settings, not 300"),
         ("output_tokens: 0", "greater than 0, not 0"),
         ("output_tokens: {min: 9, max: 3}", "`max` is below `min`"),
@@ -299,7 +299,7 @@ def test_an_unknown_name_is_an_error_with_what_was_probably_meant(text: str, pro
         ("quota: catalogue", "'catalogue' is neither `catalog` nor a mapping of limits"),
         ("quota: 60", "must be a mapping of settings, not 60"),
         ("quota: {rpm: 0}", "greater than or equal to 1, not 0"),
-        ("quota: {rpm: 60/min}", "valid integer, not '60/min'"),
+        ("quota: {rpm: 60/min}", "whole number, not '60/min'"),
         ("quota: {rpm: 6, window: fixed-minute}", "'fixed_minute', 'sliding' or 'token_bucket', not 'fixed-minute'"),
         ("quota: {tpm: 6, reservation: full}", "'plain' or 'multiplied', not 'full'"),
         ("concurrency: {max: 5}", "unknown key; known are knee, exponent, limit"),
@@ -381,9 +381,9 @@ def test_a_key_given_twice_is_an_error_where_yaml_would_keep_the_last(tmp_path: 
         read_config(path)
 
     assert caught.value.problems == [
-        f"{path}: line 5: `seed` is given twice",
-        f"{path}: line 3: `output_tokens` is given twice",
-        f"{path}: seed: must be a whole number, not 'x'",
+        f"{path}:3:3: the key output_tokens is already given in line 2",
+        f"{path}:5:1: seed: must be a whole number, not 'x'",
+        f"{path}:5:1: the key seed is already given in line 4",
     ]
 
 
@@ -404,6 +404,52 @@ def test_any_content_is_a_configuration_or_a_list_of_problems(content: Any) -> N
     assert loaded.profile(NOVA).tokens_per_event >= 1
 
 
+def test_every_problem_of_a_file_has_the_line_and_column_of_what_it_is_about(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text(
+        "default:\n  latency: {ttft: 500}\n  reasoning: {always: yes}\n  tiers: {prio: {}}\n"
+        f"us.{NOVA}:\n  quota: {{rpm: 60, tmp: 4}}\n"
+        "faults:\n  - {kind: stall}\n  - {kind: outage, match: {model: nova}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+
+    assert [problem.removeprefix(str(path)).split(" ")[:2] for problem in caught.value.problems] == [
+        [":2:13:", "default.latency.ttft:"],
+        [":3:23:", "YAML"],
+        [":4:11:", "default.tiers.prio:"],
+        [":6:20:", f"us.{NOVA}.quota.tmp:"],
+        [":9:28:", "faults.2.match.model:"],
+    ]
+
+
+def test_a_trap_in_a_secret_is_told_without_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.yaml"
+    path.write_text("auth: {mode: verify, bearer_token: 01234567}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+
+    assert "01234567" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "path", "said"),
+    [
+        ("a.b: is wrong", ("a", "b"), "is wrong"),
+        ("a.c.d: is wrong", ("a", "c.d"), "is wrong"),
+        ("a.zz: is missing", ("a",), "a.zz: is missing"),
+        ("list.1: is wrong", ("list", 1), "is wrong"),
+        ("faults.1: is wrong", ("faults", 0), "is wrong"),
+        ("the whole is wrong", (), "the whole is wrong"),
+    ],
+)
+def test_a_problem_is_located_in_the_values_it_is_about(problem: str, path: tuple[str | int, ...], said: str) -> None:
+    raw = {"a": {"b": 1, "c": 2, "c.d": 3}, "list": [1, 2], "faults": [1]}
+
+    assert locate(problem, raw) == (path, said)
+
+
 # --- the command ---------------------------------------------------------------------------------------------
 
 
@@ -416,10 +462,11 @@ def run_with(path: Path) -> subprocess.CompletedProcess[str]:
     ("content", "messages"),
     [
         (b"default: {quota: {rmp: 3}}\nseed: x", ["did you mean `rpm`?", "seed: must be a whole number"]),
-        (b"default: [", ["is not YAML"]),
-        (b"default: &a {latency: *a}", ["default.latency"]),
-        (b"\xff\xfe\x00", ["cannot read"]),
-        (None, ["cannot read", "No such file"]),
+        (b"default: [", [":1:11: is not valid YAML"]),
+        (b"default: &a {latency: *a}", [":1:10: an anchor contains itself"]),
+        (b"\n\nfaults:\n- {kind: stall}\n- {kind: stal}", [":5:4: faults.2.kind: unknown kind of fault 'stal'"]),
+        (b"\xff\xfe\x00", ["cannot be read: it is not UTF-8"]),
+        (None, ["cannot be read: No such file"]),
     ],
 )
 def test_the_command_ends_with_4_and_names_the_problems(

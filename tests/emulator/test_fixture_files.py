@@ -157,8 +157,8 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         "responses.jsonl:2: give `prompt` or `pattern`, one of them and not both",
         "responses.jsonl:2: text: is missing",
         "cannot read none.jsonl: No such file or directory",
-        "people.yaml:1: `text` is given twice",
-        "people.yaml:1: prompt: must be text; put a number or a word like yes in quotes",
+        "people.yaml:1:11: YAML reads this as true: write true; text needs quotes",
+        "people.yaml:3:3: the key text is already given in line 2",
         "people.yaml:4: must be a mapping of `prompt` or `pattern`, `text` and so on",
         "people.yaml:5: give `prompt` or `pattern`, one of them and not both",
     ]
@@ -171,7 +171,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         ("a.yaml", "# nothing yet\n", "has no entries"),
         ("a.yaml", "[]", "has no entries"),
         ("a.yaml", "prompt: x\ntext: y\n", "must be a list of entries, like `- {prompt: ..., text: ...}`"),
-        ("a.yaml", "- {prompt: 2026-13-40, text: y}", "is not YAML: month must be in 1..12"),
+        ("b.yaml", "- {prompt: 2026-13-40, text: y}", "YAML reads this as a date; text needs quotes"),
         ("a.jsonl", b"\xff\xfe", "is not text in UTF-8"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_read_at_all_is_told_in_a_sentence(
     path = written(tmp_path, content, name)
 
     (said,) = problems_of(path)
-    assert said.startswith(f"{path}: {problem}")
+    assert said.startswith((f"{path}: {problem}", f"{path}:1:12: {problem}"))
 
 
 def test_what_is_told_does_not_give_prompts_and_answers_away(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_what_is_told_does_not_give_prompts_and_answers_away(tmp_path: Path) -> 
     problems = problems_of(*paths)
 
     assert not [problem for problem in problems if "4111" in problem]
-    assert f"{tmp_path}/colon.yaml:2: is not YAML: mapping values are not allowed here" in problems
+    assert any(problem.startswith(f"{tmp_path}/colon.yaml:2:24: is not valid YAML: no colon") for problem in problems)
 
 
 # --- the configuration's key ---------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def test_a_file_of_stages_takes_the_place_of_rate_and_pattern(tmp_path: Path) ->
     with pytest.raises(OptionsError, match="--stages-file: cannot be combined with a rate"):
         read_options(parsed("--stages-file", str(stages), "--rate", "5/s"))
     stages.write_text("stages:\n- {rate: 2}\n")
-    with pytest.raises(OptionsError, match=r"stages.yaml:2: stages\[0\].rate: 2 is not a rate"):
+    with pytest.raises(OptionsError, match=r"stages.yaml:2:4: stages\[0\].rate: 2 is not a rate"):
         read_options(parsed("--stages-file", str(stages)))
 
 

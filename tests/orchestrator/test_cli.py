@@ -39,10 +39,12 @@ def run(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.
         (["smoke", "--model-id", "amazon.nova-po-v1:0"], "Did you mean amazon.nova-pro-v1:0?"),
         (["smoke", "--user-count", "3"], "unrecognized arguments: --user-count 3. Did you mean --user-counts?"),
         (["smoke", "--resume"], "unrecognized arguments: --resume. --resume is not built yet."),
-        (["smoke", "--set", "load.rate=5/s"], "--set is not built yet."),
+        (["smoke", "--set", "load.rat=5/s"], "--set load.rat: unknown key. Did you mean rate?"),
         (["smoke", "--baseline", "dir"], "--baseline is not built yet."),
         (["smoke", "--fail-on", "regression"], "--fail-on: regression is not built yet; one of sla, never"),
-        (["schema"], "the command schema is not built yet"),
+        (["validate"], "the following arguments are required: FILE"),
+        (["list", "--format", "yaml"], "--format: 'yaml' is not one of text, json."),
+        (["schema", "smoke"], "unrecognized arguments: smoke"),
         (["compare", "a", "b"], "the command compare is not built yet"),
         (["smoke", "--seed"], "argument --seed: expected one argument"),
         (["smok"], "'smok' is neither a command nor a scenario file. Did you mean smoke?"),
@@ -78,6 +80,54 @@ def test_a_finished_run_is_not_overwritten(tmp_path):
     assert "already holds results" in done.stderr
 
 
+TEN_MISTAKES = """\
+name: ten-mistakes
+descripton: x
+target: on
+routing: novaa
+load:
+  rate: 5
+  duration: 1:30
+  pattern: spik
+  warmup: 1s
+  warmup: 2s
+matrix:
+  service_tiers: [Priorty]
+objectives:
+  - ttfd_ms p95 < 400ms
+emulator:
+  default: {quota: {rmp: 3}}
+"""
+
+
+def test_ten_mistakes_are_ten_problems_each_with_its_line_and_a_way_out_and_nothing_is_sent(tmp_path, start_emulator):
+    scenario = tmp_path / "ten.yaml"
+    scenario.write_text(TEN_MISTAKES, encoding="utf-8")
+    emulator = start_emulator()
+    done = run(str(scenario), "--endpoint-url", emulator.url, "--results-dir", str(tmp_path / "results"))
+
+    expected = [
+        (":2:1: ", "Did you mean description?"),
+        (":3:9: ", "YAML reads this as true"),
+        (":4:1: ", "did you mean 'nova'?"),
+        (":6:3: ", "write a number and a unit, like 12/s"),
+        (":7:13: ", "write a duration with units, like 1m30s"),
+        (":8:3: ", "Did you mean spike?"),
+        (":10:3: ", "already given in line 9"),
+        (":12:19: ", "Did you mean priority?"),
+        (":14:5: ", "Did you mean ttft_ms?"),
+        (":16:21: ", "did you mean `rpm`?"),
+    ]
+    told = [line.removeprefix("error: ") for line in done.stderr.splitlines()]
+    assert done.returncode == 4
+    assert len(told) == len(expected)
+    for problem, (place, hint) in zip(told, expected, strict=True):
+        assert problem.startswith(f"{scenario}{place}")
+        assert hint in problem
+    assert emulator.stats()["total"]["requests"] == 0
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_plan_sends_nothing_and_writes_nothing(tmp_path):
     done = run("plan", cwd=tmp_path)
 
@@ -105,6 +155,7 @@ def test_help_names_every_flag_and_exit_code():
     text = run("--help").stdout
 
     assert all(flag.text in text for flag in (*SCENARIO_FLAGS, *RUN_ONLY))
+    assert "--set PATH=VALUE" in text
     assert all(f"\n  {code} " in text for code in range(4))
 
 

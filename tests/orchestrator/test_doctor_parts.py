@@ -29,6 +29,7 @@ from orchestrator.doctor_plan import (
     Transports,
     chosen_transports,
     most_cost_usd,
+    other_regions,
     questions,
     without_both,
 )
@@ -50,6 +51,21 @@ def record(transport: str = "wire", outcome: Outcome = Outcome.OK, **values) -> 
     for name, value in values.items():
         setattr(made, name, value)
     return made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, []),
+        (
+            {"set_values": ["matrix.regions=[us-east-1, us-west-2]"]},
+            ["cells of the plan call us-west-2; only us-east-1 is checked here"],
+        ),
+        ({"set_values": ["matrix.regions=[us-east-1, us-west-2]"], "region": "us-west-2"}, []),
+    ],
+)
+def test_a_check_up_says_which_regions_it_does_not_look_at(arguments, said):
+    assert [finding.text for finding in other_regions(resolve(DEMO, arguments, {}))] == said
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------

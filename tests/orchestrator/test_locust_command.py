@@ -203,3 +203,14 @@ def test_what_requests_do_not_carry_is_said_too_so_that_no_variable_adds_it(tmp_
     assert {"--system-prompt-file=", "--latency=none", "--stop-sequences=[]", "--request-metadata={}"} <= set(command)
     assert "--cache-system" not in command
     assert "CACHE_SYSTEM" not in environment
+
+
+def test_a_region_of_the_cell_takes_the_place_of_the_runs(tmp_path):
+    own = cell_of(routing="nova", load={"rate": "2/s"}, matrix={"regions": ["us-west-2"], "apis": ["invoke_model"]})
+    options = options_of(locust_command(own, 3, identity(tmp_path)))
+
+    assert (options["--region"], options["--api"]) == ("us-west-2", "invoke_model")
+    assert (
+        options_of(locust_command(cell_of(routing="nova", load={"rate": "2/s"}), 3, identity(tmp_path)))["--region"]
+        == "eu-west-1"
+    )

@@ -38,10 +38,10 @@ def test_a_good_scenario_is_planned():
 def test_files_of_given_answers_are_beside_the_scenario_and_read_before_anything_starts(tmp_path):
     scenario = tmp_path / "s.yaml"
     scenario.write_text(SMOKE.read_text(encoding="utf-8") + "\nemulator: {responses: [a.yaml]}\n", encoding="utf-8")
-    assert any("emulator: cannot read" in problem for problem in problems_of({}, scenario))
+    assert any("emulator.responses: cannot read" in problem for problem in problems_of({}, scenario))
 
     (tmp_path / "a.yaml").write_text("- {prompt: x, txt: y}\n", encoding="utf-8")
-    assert f"emulator: {tmp_path}/a.yaml:1: txt: unknown key" in "\n".join(problems_of({}, scenario))
+    assert f"emulator.responses: {tmp_path}/a.yaml:1: txt: unknown key" in "\n".join(problems_of({}, scenario))
 
     (tmp_path / "a.yaml").write_text("- {prompt: x, text: y}\n", encoding="utf-8")
     settings = prepared({}, scenario).settings
@@ -112,7 +112,7 @@ def test_the_emulator_section_is_checked_before_an_emulator_is_started(tmp_path)
     scenario.write_text("name: x\nrouting: nova\nload: {rate: 1/s}\nemulator: {defalt: {}}\n", encoding="utf-8")
 
     (problem,) = problems_of({}, scenario)
-    assert problem.startswith(f"{scenario}:4: emulator: defalt: unknown key or model")
+    assert problem.startswith(f"{scenario}:4:12: emulator.defalt: unknown key or model")
 
 
 def test_an_own_emulator_needs_nothing_from_outside():

@@ -149,6 +149,32 @@ def test_a_duration_given_by_a_flag_holds_for_extra_cells_too(scenario):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "environ", "regions"),
+    [
+        ({}, {}, ("us-west-2", "eu-west-1")),
+        ({}, {"AWS_REGION": "ap-south-1"}, ("us-west-2", "eu-west-1")),
+        ({}, {"REGION": "ap-south-1"}, ("ap-south-1",)),
+        ({"region": "ap-south-1"}, {}, ("ap-south-1",)),
+    ],
+)
+def test_a_region_of_the_command_replaces_those_of_the_scenario_the_sdks_default_does_not(
+    scenario, arguments, environ, regions
+):
+    text = SCENARIO.replace("service_tiers", "regions: [us-west-2, eu-west-1]\n  service_tiers")
+    scenario.write_text(text, encoding="utf-8")
+
+    assert settings_of(scenario, arguments, environ).regions == regions
+
+
+def test_an_api_of_the_command_replaces_the_dimension(scenario):
+    text = SCENARIO.replace("service_tiers", "apis: [converse, invoke_model]\n  service_tiers")
+    scenario.write_text(text, encoding="utf-8")
+
+    settings = settings_of(scenario, {"api": "converse_stream"})
+    assert (settings.scenario.api, settings.scenario.matrix.apis) == ("converse_stream", ())
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({"service_tiers": "prio"}, "--service-tiers: 'prio' is not one of default, priority, flex, reserved."),

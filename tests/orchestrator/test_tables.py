@@ -33,6 +33,25 @@ def test_the_plan_of_the_default_suite_has_27_cells_and_a_total():
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+def test_cells_that_would_measure_the_quota_are_marked():
+    plan = plan_of("spike")
+    text, document = text_of(plan_text(plan)), plan_document(plan)
+
+    (row,) = [line for line in text.splitlines() if line.strip().startswith("us-default-mixed-r5 ")]
+    assert "198 %" in row
+    assert "measures the quota on AWS, and not the model: us-default-mixed-r5\n" in text
+    assert document["cells"][0]["quota_share"] == pytest.approx(990 / 500)
+    assert "measures the quota" not in text_of(plan_text(plan_of("smoke")))
+
+
+def test_many_cells_above_the_quota_are_not_all_named():
+    every = plan_of("permutations")
+    some = plan_of("permutations", user_counts="1,90")
+
+    assert "not the model: all 27 cells\n" in text_of(plan_text(every))
+    assert "us-default-large-u90 and 6 more\n" in text_of(plan_text(some))
+
+
 def test_a_skipped_cell_is_in_the_plan_with_its_reason():
     text = text_of(plan_text(plan_of("smoke", routing="reference", service_tiers="default,flex")))
 

@@ -56,6 +56,35 @@ def test_names_say_pattern_and_model_only_where_they_vary():
     ) == ["amazon_nova-pro-v1_0-default-medium-u3", "amazon_nova-micro-v1_0-default-medium-u3"]
 
 
+def test_apis_and_regions_are_dimensions_and_part_of_the_name_where_they_vary():
+    cells = cells_of(
+        routing="nova",
+        load={"rate": "5/s"},
+        matrix={
+            "apis": ["converse", "invoke_model"],
+            "regions": ["us-east-1", "us-west-2"],
+            "include": [{"api": "converse_stream"}, {"region": "eu-west-1", "region_prefix": "eu"}],
+        },
+    )
+
+    assert [(cell.api, cell.region) for cell in cells] == [
+        ("converse", "us-east-1"),
+        ("converse", "us-west-2"),
+        ("invoke_model", "us-east-1"),
+        ("invoke_model", "us-west-2"),
+        ("converse_stream", "us-east-1"),
+        ("converse", "eu-west-1"),
+    ]
+    assert cells[0].cell == "converse-us-east-1-us-default-medium-r5"
+    assert cells[-1].to_dict()["region"] == "eu-west-1"
+
+
+def test_without_the_dimension_a_cell_calls_the_region_of_the_run():
+    (cell,) = cells_of(routing="nova", api="invoke_model", load={"rate": "5/s"})
+
+    assert (cell.api, cell.region) == ("invoke_model", None)
+
+
 @given(
     prefixes=st.lists(st.sampled_from(["us", "eu", "none", "us-gov"]), min_size=1, max_size=3, unique=True),
     rates=st.lists(st.floats(0.01, 500).map(lambda rate: round(rate, 4)), min_size=1, max_size=4, unique=True),

@@ -141,7 +141,7 @@ def test_contradictions_and_missing_halves_are_told_with_their_line(
 ) -> None:
     problems = problems_of(tmp_path, load)
 
-    assert any(problem.startswith(f":{line}: ") and said in problem for problem in problems), problems
+    assert any(problem.startswith(f":{line}:") and said in problem for problem in problems), problems
 
 
 rates = st.floats(0.01, 500.0).map(lambda rate: round(rate, 4))
@@ -200,7 +200,7 @@ def test_a_file_of_stages_may_have_what_is_common_to_them_and_traces_beside_it(t
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("stages:\n- {rate: 5}\n", ":2: stages[0].rate: 5 is not a rate"),
+        ("stages:\n- {rate: 5}\n", ":2:4: stages[0].rate: 5 is not a rate"),
         ("stages: []\n", ":1: must have stages"),
         ("rate: 5/s\n", ":1: must have stages"),
         ("warmup: 5s\nstages:\n- {rate: 5/s}\n", ":1: warmup: has no place in a file of stages"),

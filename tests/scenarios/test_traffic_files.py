@@ -147,7 +147,10 @@ def test_one_model_can_serve_both_roles():
         ),
         ("- a\n", "the file must hold a mapping with simple, complex, not a list"),
         ("", "the file must hold a mapping with simple, complex, not nothing"),
-        ("simple: [1", "the file is not YAML: expected ',' or ']', but got '<stream end>' at line 1, column 11"),
+        (
+            "simple: [1",
+            "line 1, column 11: is not valid YAML: the bracket of line 1 is not closed with ], or a comma is missing",
+        ),
     ],
 )
 def test_a_bad_routing_gets_one_clear_sentence(write, content, problem):
