@@ -50,6 +50,7 @@ class Director:
         self._started_at = 0.0
         self._stopped_at: float | None = None
         self._clock: gevent.Greenlet | None = None
+        self._drain: gevent.Greenlet | None = None
         self._answers: dict[str, dict[str, Any]] = {}
         self._began_with: list[str] = []
 
@@ -82,7 +83,7 @@ class Director:
         except OptionsError as error:
             self._refuse(error)
             return
-        self._started_at, self._stopped_at = now(), None
+        self._started_at, self._stopped_at, self._drain = now(), None, None
         self._phases, self._answers, self._began_with = PhaseClock(()), {}, []
         try:
             self._choose_cell(preparation)
@@ -178,14 +179,22 @@ class Director:
             runner.stop()
 
     def on_test_stopping(self) -> None:
-        """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go."""
+        """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go.
+
+        An end that comes while another is draining waits for it. The drain has a greenlet of its own, because Locust
+        kills that of a load shape in the second case.
+        """
         shape = shape_of(self._environment)
         if shape is not None:
             shape.hold()
-        if self._preparation is None or self._stopped_at is not None:
+        if self._preparation is None:
             return
+        if self._drain is None:
+            self._drain = gevent.spawn(self._drain_all, self._preparation.options.drain_timeout_s)
+        self._drain.join()
+
+    def _drain_all(self, timeout_s: float) -> None:
         self._stopped_at = now()
-        timeout_s = self._preparation.options.drain_timeout_s
         if self._participant is not None:
             self._answers["local"] = self._participant.drain(timeout_s)
         else:

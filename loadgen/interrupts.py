@@ -30,7 +30,8 @@ def end_shape_on_sigterm(runner: Runner) -> Any:
     """Let SIGTERM end a headless test with a load shape as Ctrl-C does; the handle keeps it so.
 
     Locust takes SIGTERM over only when such a test is finished (locust.md fact 13): until then the process would be
-    killed, and with it the records of open calls and every report. A test that is ending already goes on doing so.
+    killed, and with it the records of open calls and every report. A test that is ending already goes on doing so:
+    call this before others listen to `test_stopping`, for they hold up those behind them.
     """
     hub = gevent.get_hub()
     ends: list[str] = []

@@ -54,6 +54,10 @@ def _drain_alone(participant: Participant) -> None:
 
 
 def _attach_director(environment: Any, director: Director, runner: Any) -> None:
+    if isinstance(runner, LocalRunner | MasterRunner):
+        director.check_command_line()
+        if environment.parsed_options.headless and environment.shape_class is not None:
+            environment.bedrock_termination = interrupts.end_shape_on_sigterm(runner)
     hooks = environment.events
     hooks.test_start.add_listener(lambda **_kwargs: director.on_test_start())
     hooks.spawning_complete.add_listener(lambda **_kwargs: director.on_spawning_complete())
@@ -61,9 +65,5 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
     hooks.test_stop.add_listener(lambda **_kwargs: director.on_test_stop())
     if isinstance(runner, MasterRunner):
         runner.register_message("load_drained", director.on_message_drained)
-    if isinstance(runner, LocalRunner | MasterRunner):
-        director.check_command_line()
-        if environment.parsed_options.headless and environment.shape_class is not None:
-            environment.bedrock_termination = interrupts.end_shape_on_sigterm(runner)
     if environment.web_ui:
         install_form_check(environment)
