@@ -3,10 +3,13 @@
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+import os
+import sys
 from typing import Any
 
 from loadgen import interrupts
 from loadgen.director import Director
+from loadgen.early_traces import read_early
 from loadgen.hub_stalls import keep_default_options
 from loadgen.options import add_options
 from loadgen.participant import Participant
@@ -22,6 +25,7 @@ keep_default_options()
 @events.init_command_line_parser.add_listener
 def _on_parser(parser: Any, **_kwargs: Any) -> None:
     add_options(parser)
+    read_early(sys.argv[1:], os.environ)
 
 
 @events.init.add_listener

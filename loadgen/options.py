@@ -341,9 +341,9 @@ def _step_count(text: str) -> int:
 
 
 def _parse_rates_rps(text: str) -> tuple[float, ...]:
-    rates = tuple(parse_rate_rps(item) for item in text.split(",")) if text else ()
-    if len(rates) > MAX_STEPS or any(rate <= 0.0 for rate in rates):
-        raise UnitError(f"steps must be above 0/s, and at most {MAX_STEPS}")
+    rates = tuple(parse_start_rate_rps(item) for item in text.split(",")) if text else ()
+    if len(rates) > MAX_STEPS or (rates and max(rates) <= 0.0):
+        raise UnitError(f"there must be at most {MAX_STEPS} steps, and one of them above 0/s")
     return rates
 
 

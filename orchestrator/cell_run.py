@@ -17,6 +17,7 @@ from orchestrator.progress import Progress, Snapshot
 from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
 from scenarios.cells import Cell
 from scenarios.plan import CELL_OVERHEAD_S
+from scenarios.schedule import Schedule
 from scenarios.stages import write_stages
 
 #: Exit code of a Locust run that refused its configuration before it sent anything.
@@ -61,12 +62,14 @@ class CellRunner:
         watch = CellWatch(directory, default_catalog())
         if len(cell.stages) > 1:
             write_stages(directory.stages_yaml, cell.stages)
+        # Made once: what happens to a trace file during the run is no concern of the progress.
+        schedule = cell.schedule() if cell.is_open else None
         spent_before = self._spent
 
         def look() -> StopReason | None:
             watch.update()
             self._spent = _plus(spent_before, watch)
-            self.progress.show(self._snapshot(cell, number, watch))
+            self.progress.show(self._snapshot(cell, schedule, number, watch))
             return self.limits.reached(self._spent)
 
         tree = ProcessTree(
@@ -87,10 +90,10 @@ class CellRunner:
         logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
         return judge(end, last_lines(logs), lasted_s=self.clock() - began_s, planned_s=_planned_s(cell))
 
-    def _snapshot(self, cell: Cell, number: int, watch: CellWatch) -> Snapshot:
+    def _snapshot(self, cell: Cell, schedule: Schedule | None, number: int, watch: CellWatch) -> Snapshot:
         at, tally = now(), watch.tally
         schedule_at = watch.schedule_started_at
-        offered = cell.schedule().rate_at(at - schedule_at) if cell.is_open and schedule_at is not None else None
+        offered = schedule.rate_at(at - schedule_at) if schedule is not None and schedule_at is not None else None
         return Snapshot(
             cell=cell.cell,
             cell_number=number,

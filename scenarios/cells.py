@@ -9,10 +9,10 @@ from typing import Any
 
 from bedrock.catalog import Catalog, is_arn, profile_id, short_name, split_model_id
 from bedrock.outcome import mask_accounts
-from scenarios.model import MANGAASSIST, NO_PREFIX, SINGLE_PROMPT, ExtraCell, Scenario, Shape
+from scenarios.model import DEFAULT_DURATION_S, MANGAASSIST, NO_PREFIX, SINGLE_PROMPT, ExtraCell, Scenario, Shape
 from scenarios.patterns import REPLAY
 from scenarios.schedule import STAGES, Schedule, Stage, make_schedule, outline
-from scenarios.stages import DEFAULT_DURATION_S, stage_of, stages_of, user_pattern_of
+from scenarios.stages import stage_of, stages_of, user_pattern_of
 from scenarios.trace import Trace
 from scenarios.user_profiles import UserPattern, UserProfile
 

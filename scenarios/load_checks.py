@@ -62,9 +62,11 @@ def _patterns(scenario: Scenario) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _check_alternatives(path: tuple[str | int, ...], section: Shape) -> Iterator[Finding]:
-    """Two ways to say one thing, used both in one place."""
+    """Two ways to say one thing, used both in one place; and steps that are none."""
     if section.duration_s is not None and section.step_duration_s is not None:
         yield (*path, "step_duration"), "duration and step_duration exclude each other; give one of them"
+    if section.step_rates_rps is not None and max(section.step_rates_rps, default=0.0) <= 0.0:
+        yield (*path, "step_rates"), "at least one step must be above 0/s"
     if path != ("load",) and section.rate_rps is not None and section.step_rates_rps:
         yield (*path, "step_rates"), "rate and step_rates exclude each other; give one of them"
 

@@ -49,6 +49,9 @@ NO_PREFIX = "none"
 #: `budget.max_cost_usd` of someone who decided against a limit.
 NO_LIMIT = "none"
 
+#: Measured time of a cell where nothing says how long.
+DEFAULT_DURATION_S = 60.0
+
 #: Most stages of a load.
 MAX_STAGES = 100
 
@@ -251,7 +254,7 @@ class Shape(Section):
         None, alias="start_rate", description="Where ramp (default 0/s) and steps (default rate / steps) begin."
     )
     steps: StepCount | None = Field(None, description="Number of equal steps up to the rate.")
-    step_rates_rps: Annotated[tuple[RateRps, ...], Field(max_length=MAX_STEPS)] | None = Field(
+    step_rates_rps: Annotated[tuple[StartRateRps, ...], Field(max_length=MAX_STEPS)] | None = Field(
         None, alias="step_rates", description="Rates of the steps one by one, instead of rate, start_rate and steps."
     )
     step_duration_s: DurationS | None = Field(
@@ -308,6 +311,14 @@ class Load(Shape):
     drain_timeout_s: WaitS = Field(
         30.0, alias="drain_timeout", description="How long calls in flight may finish at the end of a cell."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_duration(cls, values: Any) -> Any:
+        """A minute, unless a trace or stages say how long."""
+        if not isinstance(values, dict) or {"duration", "trace", "stages", "step_duration"} & values.keys():
+            return values
+        return values | {"duration": format_seconds(DEFAULT_DURATION_S)}
 
 
 def with_stages(load: Any) -> Any:

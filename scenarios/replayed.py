@@ -8,6 +8,7 @@ from typing import Protocol
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog
 from bedrock.tokens import estimate_tokens
 from scenarios.arrivals import Wanted
+from scenarios.model import did_you_mean
 from scenarios.problems import hint
 from scenarios.prompts import Prompt, PromptLibrary
 from scenarios.trace import Trace
@@ -97,9 +98,8 @@ class ReplaySampler:
 
     def _check(self, trace: Trace, wanted: Wanted, catalog: Catalog) -> None:
         if wanted.prompt_id is not None and wanted.prompt_id not in self._by_id:
-            known = hint(wanted.prompt_id, list(self._by_id)[:20])
-            text = f"{self._library.source} has no prompt {wanted.prompt_id[:60]!r}; {known}"
-            raise trace.problem(wanted, text)
+            text = f"{self._library.source} has no prompt {wanted.prompt_id[:60]!r}."
+            raise trace.problem(wanted, text + did_you_mean(wanted.prompt_id, self._by_id))
         if wanted.query_type is not None and not self._knows(wanted.query_type):
             known = hint(wanted.query_type, self._sampler.query_types or ())
             raise trace.problem(wanted, f"the mix has no query type {wanted.query_type[:60]!r}; {known}")

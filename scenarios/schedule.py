@@ -329,22 +329,23 @@ def _joined(parts: Sequence[Part]) -> Iterator[Part]:
 def _named_phases(stages: Sequence[Stage], shapes: Sequence[RateProfile | Replay]) -> list[Phase]:
     """The stages' phases, one after the other, with names of which each belongs to one stage.
 
-    A stage's name takes the place of its only phase, or stands before its phases; a stage without a name is
-    `stage2-` where another has a phase of the same name.
+    A stage's name takes the place of its only phase, or stands before its phases; phases of a stage without a name are
+    `stage2-` and their own name where those of another are called the same.
     """
-    own = [shape.phases() for shape in shapes]
-    used = Counter(name for phases in own for name in {phase.name for phase in phases})
+    names = [_phase_names(stage, shape.phases()) for stage, shape in zip(stages, shapes, strict=True)]
+    used = Counter(name for own in names for name in set(own))
     named: list[Phase] = []
     start_s = 0.0
-    for number, (stage, phases) in enumerate(zip(stages, own, strict=True), start=1):
-        for phase in phases:
-            name = _phase_name(stage.name, number, phase.name, is_only=len(phases) == 1, is_unique=used[phase.name] < 2)
-            named.append(_later(Phase(name, phase.start_s, phase.end_s), start_s))
-        start_s += shapes[number - 1].duration_s
+    for number, (stage, shape, own) in enumerate(zip(stages, shapes, names, strict=True), start=1):
+        for phase, name in zip(shape.phases(), own, strict=True):
+            is_shared = stage.name is None and used[name] > 1
+            renamed = Phase(f"stage{number}-{name}" if is_shared else name, phase.start_s, phase.end_s)
+            named.append(_later(renamed, start_s))
+        start_s += shape.duration_s
     return named
 
 
-def _phase_name(stage: str | None, number: int, phase: str, *, is_only: bool, is_unique: bool) -> str:
-    if stage is not None:
-        return stage if is_only else f"{stage}-{phase}"
-    return phase if is_unique else f"stage{number}-{phase}"
+def _phase_names(stage: Stage, phases: Sequence[Phase]) -> list[str]:
+    if stage.name is None:
+        return [phase.name for phase in phases]
+    return [stage.name] if len(phases) == 1 else [f"{stage.name}-{phase.name}" for phase in phases]

@@ -7,14 +7,11 @@ from typing import Any, TypeVar
 import yaml
 
 from scenarios.loading import Problem, ScenarioError, build_scenario, read_document
-from scenarios.model import Load, Scenario, Shape, format_rps, format_seconds, format_window
+from scenarios.model import DEFAULT_DURATION_S, Load, Scenario, Shape, format_rps, format_seconds, format_window
 from scenarios.patterns import DEFAULT_STEPS, REPLAY, step_levels
 from scenarios.run_directory import write_text
 from scenarios.schedule import Stage
 from scenarios.user_profiles import UserPattern
-
-#: Measured time where nothing is said and no trace says it.
-DEFAULT_DURATION_S = 60.0
 
 
 def stage_of(*sections: Shape, pattern: str | None = None, rate_rps: float | None = None) -> Stage:
@@ -24,7 +21,8 @@ def stage_of(*sections: Shape, pattern: str | None = None, rate_rps: float | Non
     """
     chosen = pattern or _first(sections, "pattern") or "sustained"
     levels = _levels(sections, rate_rps) if chosen == "steps" else ()
-    duration_s = next(_durations(sections, len(levels)), None)
+    timing = _down_to_the_trace(sections) if chosen == REPLAY else sections
+    duration_s = next(_durations(timing, len(levels)), None)
     has_end = chosen == REPLAY or duration_s is not None
     return Stage(
         pattern=chosen,
@@ -63,6 +61,12 @@ def _levels(sections: Sequence[Shape], rate_rps: float | None) -> tuple[float, .
     top = _first(sections, "rate_rps") or rate_rps
     count = _first(sections, "steps") or DEFAULT_STEPS
     return () if top is None else step_levels(top, count, _first(sections, "start_rate_rps"))
+
+
+def _down_to_the_trace(sections: Sequence[Shape]) -> Sequence[Shape]:
+    """The sections that may cut a trace: the one that names it and those before it, no more general ones."""
+    named = next((place for place, section in enumerate(sections) if section.trace), len(sections))
+    return sections[: named + 1]
 
 
 def _durations(sections: Sequence[Shape], steps: int) -> Iterator[float]:

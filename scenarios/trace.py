@@ -27,7 +27,7 @@ _TEXTS = {"query_type": "query_type", "prompt_id": "prompt_id", "model": "model_
 _COUNTS = ("input_tokens", "output_tokens")
 
 #: A day of the workload has 1,000,000 messages.
-MAX_ARRIVALS = 2_000_000
+MAX_ARRIVALS = 1_000_000
 MAX_LINE_BYTES = 100_000
 MAX_TEXT_LENGTH = 200
 MAX_TOKENS = 10_000_000

@@ -85,6 +85,50 @@ def test_an_open_loop_offers_its_schedule_and_counts_latency_from_the_intended_s
     assert all((record.started_at or 0) >= (record.intended_at or 0) for record in records)
 
 
+def test_a_replayed_trace_keeps_its_gaps_and_its_counts_per_query_type_over_two_processes(
+    start_emulator: Any, tmp_path: Path
+) -> None:
+    types = ["greeting", "price_check", "greeting", "recommendation"] * 15
+    rows = "".join(f"{1000 + n // 3 * 0.1:.1f},{name},7\n" for n, name in enumerate(types))
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time,query_type,output_tokens\n" + rows)
+    emulator = start_emulator(config=FAST)
+    options = ("--routing", "nova", "-u", "30", "-r", "30", "--pattern", "replay", "--trace-file", str(trace))
+    locust = LocustProcess("mangaassist", emulator.url, tmp_path / "results", *options, "--processes", "2")
+    output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert locust.load()["arrivals_offered"] == 60
+    assert {record.phase for record in records} == {"replay"}
+    assert Counter(record.query_type for record in records) == Counter(types)
+    assert {record.max_tokens for record in records} == {7}
+    assert {record.process for record in records} == {"worker-0", "worker-1"}
+    assert_records_are_the_truth(records, emulator.truth())
+    due = sorted(record.intended_at for record in records if record.intended_at is not None)
+    # Unix seconds in a float resolve 0.24 us.
+    assert [at - due[0] for at in due] == pytest.approx([n // 3 * 0.1 for n in range(60)], abs=1e-6)
+
+
+def test_stages_of_a_file_follow_each_other_behind_one_warm_up(start_emulator: Any, tmp_path: Path) -> None:
+    stages = tmp_path / "stages.yaml"
+    stages.write_text(
+        "process: constant\nstages:\n- {rate: 10/s, duration: 1s, name: calm}\n"
+        "- {pattern: ramp, start_rate: 10/s, rate: 30/s, duration: 1s}\n"
+        "- {pattern: steps, step_rates: [10/s, 20/s], step_duration: 500ms}\n"
+    )
+    emulator = start_emulator(config=FAST)
+    options = ("-u", "30", "-r", "30", "--warmup", "500ms", "--stages-file", str(stages))
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path / "results", *NOVA, *options)
+    output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert Counter(record.phase for record in records) == {"warmup": 5, "calm": 10, "rise": 20, "step1": 5, "step2": 10}
+    assert [phase["name"] for phase in locust.load()["phases"]] == ["ramp", "warmup", "calm", "rise", "step1", "step2"]
+    assert_records_are_the_truth(records, emulator.truth())
+
+
 def test_two_processes_share_one_schedule(start_emulator: Any, tmp_path: Path) -> None:
     emulator = start_emulator(config=FAST)
     options = ("-u", "20", "-r", "20", "--rate", "20/s", "--arrival-process", "constant", "--test-duration", "2s")
@@ -217,11 +261,15 @@ def test_calls_that_outlast_the_drain_are_aborted_and_never_successes(tmp_path: 
     assert locusts_own_counts(tmp_path)["Aggregated"] == len(records)
 
 
-def test_arrivals_without_a_slot_are_dropped_recorded_and_never_sent(start_emulator: Any, tmp_path: Path) -> None:
+def test_arrivals_without_a_slot_are_dropped_recorded_with_their_type_and_never_sent(
+    start_emulator: Any, tmp_path: Path
+) -> None:
     slow = {"default": FAST["default"] | {"latency": {"ttft_ms": {"distribution": "fixed", "median": 1500}}}}
     emulator = start_emulator(config=slow)
-    options = ("-u", "2", "-r", "2", "--rate", "10/s", "--arrival-process", "constant", "--max-lag", "0.2s")
-    locust = LocustProcess("single_prompt", emulator.url, tmp_path, *NOVA, *options, "--test-duration", "3s")
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time,query_type\n" + "".join(f"{n / 10},type{n % 3}\n" for n in range(30)))
+    options = ("-u", "2", "-r", "2", "--pattern", "replay", "--trace-file", str(trace), "--max-lag", "0.2s")
+    locust = LocustProcess("single_prompt", emulator.url, tmp_path / "results", *NOVA, *options)
     locust.finish()
     outcomes = Counter(str(record.outcome) for record in locust.records())
     dropped = [record for record in locust.records() if record.outcome is Outcome.DROPPED]
@@ -229,8 +277,9 @@ def test_arrivals_without_a_slot_are_dropped_recorded_and_never_sent(start_emula
     assert outcomes.total() == locust.load()["arrivals_offered"] == 30
     assert outcomes["ok"] == len(emulator.truth())
     assert outcomes["dropped"] == 30 - outcomes["ok"] > 0
+    assert Counter(record.query_type for record in locust.records()) == {"type0": 10, "type1": 10, "type2": 10}
     assert all(record.started_at is None and record.intended_at is not None for record in dropped)
-    assert locusts_own_counts(tmp_path)["Aggregated"] == outcomes["ok"]
+    assert locusts_own_counts(tmp_path / "results")["Aggregated"] == outcomes["ok"]
 
 
 def test_throttles_are_failures_that_stay_out_of_the_latency(start_emulator: Any, tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """Options of the command line and the web form."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadgen.options import OPTIONS, OptionsError, add_options, read_options
+from loadgen.options import OPTIONS, LoadOptions, OptionsError, add_options, read_options
+from loadgen.preparation import prepare
+from scenarios.prompts import load_prompts
+from scenarios.traffic import SinglePromptSampler
 
 
 class _Parser(ArgumentParser):
@@ -68,6 +72,60 @@ def test_a_rate_makes_it_an_open_loop_with_a_schedule() -> None:
     assert options.schedule().peak_rps == pytest.approx(20.0)
 
 
+def phases_of(*arguments: str) -> list[str]:
+    return [phase.name for phase in read_options(parsed(*arguments)).schedule().phases()]
+
+
+def test_every_pattern_can_be_asked_for(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time\n0\n1\n")
+    base = ("--rate", "2/s", "--test-duration", "60")
+
+    assert phases_of(*base, "--pattern", "ramp", "--start-rate", "5/s") == ["fall"]
+    assert phases_of(*base, "--pattern", "steps", "--steps", "2") == ["step1", "step2"]
+    assert phases_of(*base, "--pattern", "production") == ["night", "peak", "late"]
+    listed = read_options(parsed("--pattern", "steps", "--step-rates", "1/s,8/s,2/s", "--test-duration", "30"))
+    assert (listed.schedule().peak_rps, listed.is_open_loop) == (8.0, True)
+    replay = read_options(parsed("--pattern", "replay", "--trace-file", str(trace), "--trace-speed", "2"))
+    assert [arrival.at_s for arrival in replay.schedule().arrivals(1)] == [0.0, 0.5]
+    assert replay.schedule().duration_s == 0.75
+
+
+def test_gamma_arrivals_have_a_burstiness() -> None:
+    options = read_options(parsed("--rate", "2/s", "--arrival-process", "gamma", "--burstiness", "0.3"))
+
+    assert (options.stages[0].process, options.stages[0].burstiness) == ("gamma", 0.3)
+
+
+def test_a_file_of_stages_takes_the_place_of_rate_and_pattern(tmp_path: Path) -> None:
+    stages = tmp_path / "stages.yaml"
+    stages.write_text("stages:\n- {rate: 2/s, duration: 5s, name: calm}\n- {pattern: burst, rate: 4/s, duration: 9s}\n")
+
+    assert phases_of("--stages-file", str(stages), "--warmup", "1s") == ["warmup", "calm", "burst", "steady"]
+    with pytest.raises(OptionsError, match="--stages-file: cannot be combined with a rate"):
+        read_options(parsed("--stages-file", str(stages), "--rate", "5/s"))
+    stages.write_text("stages:\n- {rate: 2}\n")
+    with pytest.raises(OptionsError, match=r"stages.yaml:2: stages\[0\].rate: 2 is not a rate"):
+        read_options(parsed("--stages-file", str(stages)))
+
+
+class OwnMessages:
+    """A user class as a locustfile of one's own has it."""
+
+    @classmethod
+    def make_sampler(cls, options: LoadOptions) -> SinglePromptSampler:
+        return SinglePromptSampler(load_prompts(), "small", 1, options.model_id)
+
+
+def test_users_with_messages_of_their_own_are_not_silently_replayed_with_others(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time\n0\n")
+
+    assert prepare(parsed(), None, [OwnMessages]).samplers.keys() == {OwnMessages}
+    with pytest.raises(OptionsError, match=r"OwnMessages has messages of its own .* loadgen.users.replaying"):
+        prepare(parsed("--pattern", "replay", "--trace-file", str(trace)), None, [OwnMessages])
+
+
 def test_no_prefix_can_be_asked_for() -> None:
     assert read_options(parsed("--region-prefix", "none")).region_prefix is None
 
@@ -80,6 +138,14 @@ def test_no_prefix_can_be_asked_for() -> None:
         ({"prompt_size": "tiny"}, "--prompt-size: 'tiny' is not one of small, medium, large"),
         ({"rate": "5"}, "--rate: '5' is not a rate"),
         ({"rate": "5/s", "pattern": "spike"}, "needs a test duration"),
+        ({"rate": "5/s", "pattern": "steps", "steps": 0}, "--steps: 0 must be at least 1"),
+        ({"step_rates": "0/s,0/s"}, "--step-rates: there must be at most 200 steps, and one of them above 0/s"),
+        ({"burstiness": "0"}, "--burstiness: 0 must lie between 0.01 and 1000"),
+        ({"burstiness": "nan"}, "--burstiness: nan must lie between"),
+        ({"pattern": "replay"}, "A replay needs a trace"),
+        ({"pattern": "replay", "trace_file": "/no/such.csv"}, "the file cannot be read (No such file or directory)"),
+        ({"pattern": "replay", "trace_file": "/no/such.csv", "trace_speed": "fast"}, "--trace-speed: 'fast' is not"),
+        ({"stages_file": "/no/such.yaml"}, "/no/such.yaml: cannot be read: No such file or directory"),
         ({"max_tokens": "many"}, "--max-tokens: 'many' is not a number"),
         ({"max_tokens": 0}, "--max-tokens: 0 must be at least 1"),
         ({"think_time": "2s-1s"}, "--think-time"),

@@ -63,6 +63,23 @@ def test_an_open_cell_starts_all_its_slots_at_once(tmp_path):
     assert not {"--include-failures", "--record-responses"} & set(command)
 
 
+def test_a_pattern_reaches_locust_with_all_it_needs(tmp_path):
+    load = {"pattern": "steps", "step_rates": ["1/s", "2.5/s"], "step_duration": "9s", "process": "gamma"}
+    options = options_of(locust_command(cell_of(routing="nova", load=load), 30, identity(tmp_path)))
+
+    assert (options["--rate"], options["--step-rates"], options["--test-duration"]) == ("2.5/s", "1/s,2.5/s", "18s")
+    assert (options["--arrival-process"], options["--burstiness"]) == ("gamma", "1")
+    assert (options["--stages-file"], options["--trace-file"]) == ("", "")
+
+
+def test_several_stages_reach_locust_as_a_file_in_the_cells_directory(tmp_path):
+    cell = cell_of(routing="nova", load=[{"rate": "1/s"}, {"rate": "2/s"}])
+    options = options_of(locust_command(cell, 30, identity(tmp_path)))
+
+    assert options["--stages-file"] == str(tmp_path / "cells" / cell.cell / "stages.yaml")
+    assert (options["--rate"], options["--test-duration"]) == ("", "")
+
+
 def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
     cell = cell_of(
         model_id="amazon.nova-pro-v1:0",

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.consent import require_consent
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.settings import resolve
+from orchestrator.tables import load_text
 from scenarios.loading import ScenarioError
 
 SMOKE = Path(__file__).parents[2] / "scenarios" / "smoke.yaml"
@@ -46,6 +47,40 @@ def test_files_of_given_answers_are_beside_the_scenario_and_read_before_anything
     settings = prepared({}, scenario).settings
     assert settings.scenario.emulator == {"responses": [str(tmp_path / "a.yaml")]}
     assert str(tmp_path / "a.yaml") in settings.effective_yaml()
+
+
+def test_a_trace_is_read_and_planned_before_anything_starts(tmp_path):
+    (tmp_path / "trace.csv").write_text(
+        "time,query_type,output_tokens\n" + "".join(f"{n / 10},greeting,10\n" for n in range(900))
+    )
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text("name: s\nrouting: nova\nload: {pattern: replay, trace: trace.csv}\n")
+    plan = prepared({}, scenario).plan
+
+    assert plan.requests == 900.0
+    assert plan.output_tokens == pytest.approx(9000, rel=0.01), "each answer is cut off at ten tokens"
+    assert len(plan.cells[0].models) == 1, "greetings take one route only"
+    assert plan.quotas[0].requests_per_minute == pytest.approx(600, abs=1)
+    assert "replay of trace.csv, 9.98/s on average, 1m30s" in load_text(plan.cells[0].cell)
+    cut = prepared({"test_duration": "30s"}, scenario).plan
+    assert cut.requests == 300.0
+    assert "the first 300 of 900 messages" in load_text(cut.cells[0].cell)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("1,greeting\n0,greeting\n", "trace.csv:3 as a trace: the time is before that of line 2"),
+        ("1,gretting\n", "trace.csv:2 as a trace: the mix has no query type 'gretting'; did you mean 'greeting'?"),
+    ],
+)
+def test_an_unusable_trace_is_one_sentence_with_file_and_line(tmp_path, rows, said):
+    (tmp_path / "trace.csv").write_text("time,query_type\n" + rows)
+    arguments = {"patterns": "replay", "trace_file": str(tmp_path / "trace.csv")}
+
+    (problem,) = problems_of(arguments)
+    assert said in problem
+    assert problem.startswith("--trace-file: ")
 
 
 def test_every_process_has_at_least_one_slot(tmp_path):

@@ -106,6 +106,37 @@ def test_users_take_the_place_of_rates_and_the_other_way_round(scenario):
     assert (from_environment.matrix.user_counts, from_environment.matrix.rates_rps) == ((), (2.0,))
 
 
+STAGED = """\
+name: staged
+routing: nova
+load:
+  - {rate: 5/s, duration: 10s}
+  - {pattern: replay, trace: traces/t.csv}
+"""
+
+
+def test_stages_give_way_to_what_a_flag_says_of_load_and_keep_what_is_common(tmp_path):
+    path = tmp_path / "staged.yaml"
+    path.write_text(STAGED)
+    warmed = settings_of(path, {"warmup": "3s", "arrival_process": "gamma", "burstiness": "0.5"}).scenario.load
+
+    assert (len(warmed.stages), warmed.warmup_s, warmed.process, warmed.burstiness) == (2, 3.0, "gamma", 0.5)
+    assert warmed.stages[1].trace == str(tmp_path / "traces" / "t.csv"), "beside the scenario"
+    for arguments in ({"rates": "2/s"}, {"user_counts": "3"}, {"patterns": "replay", "trace_file": "t.csv"}):
+        assert settings_of(path, arguments).scenario.load.stages == ()
+    (problem,) = problems_of(path, {"patterns": "spike"})
+    assert "say how much" in problem
+
+
+def test_the_effective_configuration_of_stages_is_a_scenario_of_the_same(tmp_path):
+    path = tmp_path / "staged.yaml"
+    path.write_text(STAGED)
+    settings = settings_of(path)
+    (tmp_path / "effective.yaml").write_text(settings.effective_yaml())
+
+    assert load_scenario(tmp_path / "effective.yaml").load == settings.scenario.load
+
+
 def test_a_dimension_given_by_a_flag_leaves_out_the_cells_written_for_another_one(scenario):
     assert len(settings_of(scenario).scenario.matrix.include) == 1
     assert settings_of(scenario, {"service_tiers": "flex"}).scenario.matrix.include == ()

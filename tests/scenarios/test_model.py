@@ -127,7 +127,7 @@ def test_every_key_of_the_schema_has_a_description():
 def test_the_schema_writes_defaults_as_a_file_would():
     load = json.loads(schema_text())["$defs"]["Load"]["properties"]
 
-    assert load["max_lag"]["default"] == "1s"
+    assert load["duration"]["default"] == "60s"
     assert load["spike_window"]["default"] == "40%-60%"
 
 
