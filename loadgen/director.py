@@ -122,7 +122,7 @@ class Director:
     def _users(self) -> int:
         shape, runner = shape_of(self._environment), self._environment.runner
         if shape is not None:
-            return shape.profile.peak_users
+            return shape.peak_users
         return 1 if runner is None else int(runner.target_user_count or 1)
 
     def on_spawning_complete(self) -> None:
