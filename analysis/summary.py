@@ -46,21 +46,23 @@ class Analysis:
 
 
 def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
-    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json."""
+    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json.
+
+    Leaves `requests.parquet` in it, for the next time.
+    """
     prices = catalog or default_catalog()
     run = read_run_info(directory)
-    loaded = load_records(directory, run.run_id)
+    loaded = load_records(directory, run.run_id, keep_parquet=True)
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
     cells = [_evidence(directory, cell, records, run) for cell in run.cells]
     return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
-    """Write summary.json and requests.parquet; their paths."""
+    """Write summary.json; its path, and that of the records in columns (`load_records` writes them)."""
     names = RunDirectory(directory)
     text = json.dumps(analysis.summary, ensure_ascii=False, indent=2, allow_nan=False)
     write_text(names.summary_json, text + "\n")
-    analysis.records.to_parquet(names.requests_parquet, index=False)
     return [names.summary_json, names.requests_parquet]
 
 
@@ -109,7 +111,7 @@ def _summary(
         "run": {key: value for key, value in run.raw.items() if key not in ("cells", "exit_code")},
         "verdict": verdict.as_dict(),
         "objectives": [result.as_dict() for result in results],
-        "validity": validity.as_dict() | {"skipped_lines": dict(loaded.skipped)},
+        "validity": validity.as_dict() | _skipped(loaded),
         "cells": [_cell(cell, per_cell[cell.name]) for cell in cells],
         "groups": {name: list(_groups(records, windows, column, run)) for name, column in GROUPS.items()},
         "total": {"metrics": total.as_dict()},
@@ -118,6 +120,16 @@ def _summary(
         "recommendations": [finding.as_dict() for finding in findings],
     }
     return {name: _finite(part) for name, part in content.items()}
+
+
+def _skipped(loaded: RecordSet) -> dict[str, Any]:
+    """Lines that were no records, by reason, and by file and reason."""
+    files = [
+        {"file": file, "reason": reason, "lines": count}
+        for file, reasons in loaded.skipped_by_file.items()
+        for reason, count in reasons.items()
+    ]
+    return {"skipped_lines": dict(loaded.skipped), "skipped_files": files}
 
 
 def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[ObjectiveResult]:

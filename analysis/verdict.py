@@ -342,7 +342,10 @@ def _commonest_error(records: pd.DataFrame) -> str:
     errors = records[records["error_message"].notna() | records["error_code"].notna()]
     if errors.empty:
         return ""
-    shown = errors["error_code"].fillna("error") + ": " + errors["error_message"].fillna("no message")
-    counts = shown.value_counts()
-    text = min(str(name) for name in counts.index[counts == counts.max()])
-    return f"; most often {text}"
+    counts = errors.groupby(["error_code", "error_message"], dropna=False).size()
+    commonest = counts.index[counts == counts.max()].to_frame()
+    return f"; most often {min(map(_error_sentence, commonest['error_code'], commonest['error_message']))}"
+
+
+def _error_sentence(code: Any, message: Any) -> str:
+    return f"{code if isinstance(code, str) else 'error'}: {message if isinstance(message, str) else 'no message'}"
