@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
+from analysis.groups import Grouping, grouping_of, measure_groups
 from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read_run_info
-from analysis.metrics import Metrics, judge_messages, measure
+from analysis.metrics import Metrics, arrays_of, judge_messages, measure
 from analysis.phases import Windows, measured_seconds, window_of
 from analysis.records import RecordSet, derive, load_records
 from analysis.throttling import throttling_section
@@ -33,6 +35,8 @@ GROUPS = {
     "prompt_size": "prompt_size",
     "language": "language",
     "phase": "phase",
+    "region": "region",
+    "api": "api",
 }
 
 
@@ -54,8 +58,9 @@ def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
     run = read_run_info(directory)
     loaded = load_records(directory, run.run_id, keep_parquet=True)
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
-    cells = [_evidence(directory, cell, records, run) for cell in run.cells]
-    return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
+    parts = _measure(records, run, _windows(directory, records, run))
+    cells = [_evidence(directory, cell, records, run, parts) for cell in run.cells]
+    return Analysis(_summary(run, loaded, records, cells, parts=parts, catalog=prices), records, dict(run.raw))
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
@@ -76,28 +81,76 @@ def _understood(run: RunInfo) -> list[Objective]:
     return objectives
 
 
-def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo) -> CellEvidence:
-    own = records[records["cell"] == cell.name]
-    load = read_load_info(directory, cell.name)
-    window = window_of(load, own)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The run divided: when each cell was measured, and the metrics of each cell and group, and of all of it."""
+
+    windows: Windows
+    cells: Mapping[str, Metrics]
+    groups: Mapping[str, Mapping[str, Metrics]]
+    total: Metrics
+    #: Of no records at all.
+    nothing: Metrics
+
+
+def _windows(directory: Path, records: pd.DataFrame, run: RunInfo) -> Windows:
+    return {
+        cell.name: window_of(read_load_info(directory, cell.name), records.iloc[_rows_of(records, cell.name)])
+        for cell in run.cells
+    }
+
+
+def _measure(records: pd.DataFrame, run: RunInfo, windows: Windows) -> _Parts:
+    columns = {"cell": "cell", **GROUPS}
+    groupings = {name: grouping_of(records[column]) for name, column in columns.items()}
+    groupings["total"] = Grouping(np.zeros(len(records), dtype=np.int8), ("all",))
+    cells = groupings["cell"]
+
+    def duration_s(grouping: str, key: str) -> float | None:
+        group = groupings[grouping]
+        inside = np.unique(cells.codes[group.codes == group.keys.index(key)])
+        names = [cells.keys[code] for code in inside]
+        return measured_seconds(windows, names, key if grouping == "phase" else None)
+
+    found = measure_groups(arrays_of(records, run.include_failures), groupings, duration_s)
+    nothing = measure(records.iloc[:0], None, run.include_failures)
+    groups = {name: found[name] for name in GROUPS}
+    return _Parts(windows, found["cell"], groups, found["total"].get("all", nothing), nothing)
+
+
+def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo, parts: _Parts) -> CellEvidence:
+    window = parts.windows[cell.name]
     return CellEvidence(
         info=cell,
         is_open_loop=cell.is_open_loop or ("load_model" not in cell.raw and run.default_load_model == "open"),
-        records=own,
-        load=load,
+        records=records.iloc[_rows_of(records, cell.name)],
+        load=read_load_info(directory, cell.name),
         window=window,
         health=read_health(directory, cell.name),
-        metrics=measure(own, window.seconds(), run.include_failures),
+        metrics=parts.cells.get(cell.name) or replace(parts.nothing, duration_s=window.seconds()),
     )
 
 
+def _rows_of(records: pd.DataFrame, cell: str) -> slice:
+    """Where the records of a cell are: they are ordered by cell, so no copy of them is needed."""
+    names = records["cell"].cat
+    code = names.categories.get_indexer(pd.Index([cell]))[0]
+    first, last = np.searchsorted(names.codes, [code, code + 1])
+    return slice(int(first), int(last))
+
+
 def _summary(
-    run: RunInfo, loaded: RecordSet, records: pd.DataFrame, cells: Sequence[CellEvidence], catalog: Catalog
+    run: RunInfo,
+    loaded: RecordSet,
+    records: pd.DataFrame,
+    cells: Sequence[CellEvidence],
+    *,
+    parts: _Parts,
+    catalog: Catalog,
 ) -> dict[str, Any]:
-    windows: Windows = {cell.name: cell.window for cell in cells}
+    windows, total = parts.windows, parts.total
     results = [judge_text(text, records, windows, run) for text in run.objectives]
     validity = check_validity(cells, loaded.skipped)
-    total = measure(records, measured_seconds(windows, sorted(records["cell"].unique())), run.include_failures)
     unclosed = [cell.name for cell in cells if cell.books_unclosed]
     verdict = decide(
         results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)
@@ -113,7 +166,7 @@ def _summary(
         "objectives": [result.as_dict() for result in results],
         "validity": validity.as_dict() | _skipped(loaded),
         "cells": [_cell(cell, per_cell[cell.name]) for cell in cells],
-        "groups": {name: list(_groups(records, windows, column, run)) for name, column in GROUPS.items()},
+        "groups": {name: _group(groups) for name, groups in parts.groups.items()},
         "total": {"metrics": total.as_dict()},
         "cost": cost,
         "throttling": throttling,
@@ -154,12 +207,8 @@ def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, A
     }
 
 
-def _groups(records: pd.DataFrame, windows: Windows, column: str, run: RunInfo) -> Iterator[dict[str, Any]]:
-    for key, part in records.groupby(column, sort=True):
-        phase = str(key) if column == "phase" else None
-        duration_s = measured_seconds(windows, sorted(part["cell"].unique()), phase)
-        metrics: Metrics = measure(part, duration_s, run.include_failures)
-        yield {"key": str(key), "metrics": metrics.as_dict()}
+def _group(groups: Mapping[str, Metrics]) -> list[dict[str, Any]]:
+    return [{"key": key, "metrics": metrics.as_dict()} for key, metrics in groups.items()]
 
 
 def _finite(value: Any) -> Any:

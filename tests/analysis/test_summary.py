@@ -53,7 +53,9 @@ def test_the_summary_has_the_contracts_keys(suite: Path) -> None:
     assert summary.keys() >= TOP_LEVEL
     assert summary["verdict"].keys() == {"status", "exit_code", "reasons"}
     assert summary["validity"].keys() >= {"status", "checks"}
-    assert summary["groups"].keys() == {"query_type", "model", "service_tier", "prompt_size", "language", "phase"}
+    assert summary["groups"].keys() == {
+        "query_type", "model", "service_tier", "prompt_size", "language", "phase", "region", "api",
+    }  # fmt: skip
     assert {"projected_daily_cost_usd", "projected_monthly_cost_usd", "what_if"} <= summary["cost"].keys()
     for objective in summary["objectives"]:
         assert objective.keys() >= {"objective", "scope", "observed", "limit", "margin_pct", "n", "status"}
