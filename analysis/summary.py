@@ -156,7 +156,7 @@ def _summary(
         results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)
     )
     cost = cost_section(records, total, run, catalog)
-    throttling = throttling_section(records, run)
+    throttling = throttling_section(records, run, catalog)
     findings = find(cells=cells, records=records, total=total, cost=cost, throttling=throttling, run=run)
     per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
     content = {
