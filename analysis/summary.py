@@ -18,6 +18,7 @@ from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read
 from analysis.metrics import Metrics, arrays_of, judge_messages, measure
 from analysis.phases import Windows, measured_seconds, window_of
 from analysis.records import RecordSet, derive, load_records
+from analysis.recovery import recoveries
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
@@ -195,6 +196,7 @@ def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, A
     load = {key: cell.info.raw.get(key) for key in ("users", "rate_rps", "pattern")}
     rest = {key: value for key, value in cell.info.raw.items() if key not in {"cell", "status", *shown, *load}}
     expected = cell.was_started or len(cell.records) > 0
+    found = recoveries(cell.records, cell.window)
     return {
         "cell": cell.name,
         **shown,
@@ -204,6 +206,7 @@ def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, A
         **{key: value for key, value in rest.items() if key != "reason"},
         "objectives": [result.as_dict() for result in results] if expected else [],
         "metrics": cell.metrics.as_dict() if expected else None,
+        "recovery": None if found is None else [entry.as_dict() for entry in found],
     }
 
 
