@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
-from analysis.groups import Grouping, grouping_of, measure_groups
 from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read_run_info
-from analysis.metrics import Metrics, arrays_of, judge_messages, measure
-from analysis.phases import Windows, measured_seconds, window_of
+from analysis.metrics import Metrics, judge_messages
+from analysis.parts import Parts, find_windows, measure_parts, rows_of
+from analysis.phases import Windows
 from analysis.records import RecordSet, derive, load_records
 from analysis.recovery import recoveries
 from analysis.throttling import throttling_section
@@ -27,18 +26,6 @@ from scenarios.objectives import Objective, ObjectiveError, parse_objective
 from scenarios.run_directory import RunDirectory, write_text
 
 SUMMARY_SCHEMA_VERSION = 1
-
-#: Group of the summary -> column of the records.
-GROUPS = {
-    "query_type": "query_type",
-    "model": "model",
-    "service_tier": "service_tier",
-    "prompt_size": "prompt_size",
-    "language": "language",
-    "phase": "phase",
-    "region": "region",
-    "api": "api",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +46,7 @@ def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
     run = read_run_info(directory)
     loaded = load_records(directory, run.run_id, keep_parquet=True)
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
-    parts = _measure(records, run, _windows(directory, records, run))
+    parts = measure_parts(records, run, find_windows(directory, records, run))
     cells = [_evidence(directory, cell, records, run, parts) for cell in run.cells]
     return Analysis(_summary(run, loaded, records, cells, parts=parts, catalog=prices), records, dict(run.raw))
 
@@ -82,62 +69,17 @@ def _understood(run: RunInfo) -> list[Objective]:
     return objectives
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The run divided: when each cell was measured, and the metrics of each cell and group, and of all of it."""
-
-    windows: Windows
-    cells: Mapping[str, Metrics]
-    groups: Mapping[str, Mapping[str, Metrics]]
-    total: Metrics
-    #: Of no records at all.
-    nothing: Metrics
-
-
-def _windows(directory: Path, records: pd.DataFrame, run: RunInfo) -> Windows:
-    return {
-        cell.name: window_of(read_load_info(directory, cell.name), records.iloc[_rows_of(records, cell.name)])
-        for cell in run.cells
-    }
-
-
-def _measure(records: pd.DataFrame, run: RunInfo, windows: Windows) -> _Parts:
-    columns = {"cell": "cell", **GROUPS}
-    groupings = {name: grouping_of(records[column]) for name, column in columns.items()}
-    groupings["total"] = Grouping(np.zeros(len(records), dtype=np.int8), ("all",))
-    cells = groupings["cell"]
-
-    def duration_s(grouping: str, key: str) -> float | None:
-        group = groupings[grouping]
-        inside = np.unique(cells.codes[group.codes == group.keys.index(key)])
-        names = [cells.keys[code] for code in inside]
-        return measured_seconds(windows, names, key if grouping == "phase" else None)
-
-    found = measure_groups(arrays_of(records, run.include_failures), groupings, duration_s)
-    nothing = measure(records.iloc[:0], None, run.include_failures)
-    groups = {name: found[name] for name in GROUPS}
-    return _Parts(windows, found["cell"], groups, found["total"].get("all", nothing), nothing)
-
-
-def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo, parts: _Parts) -> CellEvidence:
+def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo, parts: Parts) -> CellEvidence:
     window = parts.windows[cell.name]
     return CellEvidence(
         info=cell,
         is_open_loop=cell.is_open_loop or ("load_model" not in cell.raw and run.default_load_model == "open"),
-        records=records.iloc[_rows_of(records, cell.name)],
+        records=records.iloc[rows_of(records, cell.name)],
         load=read_load_info(directory, cell.name),
         window=window,
         health=read_health(directory, cell.name),
         metrics=parts.cells.get(cell.name) or replace(parts.nothing, duration_s=window.seconds()),
     )
-
-
-def _rows_of(records: pd.DataFrame, cell: str) -> slice:
-    """Where the records of a cell are: they are ordered by cell, so no copy of them is needed."""
-    names = records["cell"].cat
-    code = names.categories.get_indexer(pd.Index([cell]))[0]
-    first, last = np.searchsorted(names.codes, [code, code + 1])
-    return slice(int(first), int(last))
 
 
 def _summary(
@@ -146,7 +88,7 @@ def _summary(
     records: pd.DataFrame,
     cells: Sequence[CellEvidence],
     *,
-    parts: _Parts,
+    parts: Parts,
     catalog: Catalog,
 ) -> dict[str, Any]:
     windows, total = parts.windows, parts.total

@@ -101,7 +101,8 @@ def _lines(share: Share, first: int, count: int, cell_start: float) -> Iterator[
     names = list(columns)
     templates = [_template(share, *outcome) for outcome in OUTCOMES]
     picked = rng.choice(len(OUTCOMES), count, p=[outcome[1] for outcome in OUTCOMES]).tolist()
-    for outcome, *values in zip(picked, *(column.tolist() for column in columns.values()), strict=True):
+    written = np.argsort(columns["ended"])  # a record is written when its call ends
+    for outcome, *values in zip(picked, *(column[written].tolist() for column in columns.values()), strict=True):
         yield templates[outcome] % dict(zip(names, values, strict=True))
 
 
