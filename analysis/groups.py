@@ -72,7 +72,7 @@ def _describe(
 def _describe_column(
     values: Floats, records: RecordArrays, groupings: Mapping[str, Grouping]
 ) -> dict[tuple[str, str], Distribution]:
-    rows = np.flatnonzero(records.covered & ~np.isnan(values))
+    rows = np.flatnonzero(records.covered & ~np.isnan(values)).astype(np.int32)  # half the memory of the usual 64 bits
     rows = rows[np.argsort(values[rows])]
     ordered = values[rows]
     found = {}

@@ -67,28 +67,21 @@ def read_jsonl(path: Path, schema: pa.Schema) -> ParsedLines:
 def read_blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[bytes]:
     """The file in pieces of whole lines, about `size` bytes each; only the last line may lack its newline.
 
-    A line that is too long comes cut, as a piece of its own that is still too long: it is refused like any other.
+    A line that is too long comes cut to more than a line may have, and is refused like any other.
     """
     with path.open("rb") as file:
-        rest = b""
         while piece := file.read(size):
-            whole, newline, rest = (rest + piece).rpartition(b"\n")
-            if newline:
-                yield whole + newline
-            if len(rest) > MAX_LINE_BYTES:
-                yield rest + b"\n"
-                rest = _after_this_line(file, size)
-        if rest:
-            yield rest
+            # To the end of the last line, which may be as long as it likes.
+            block = piece if piece.endswith(b"\n") else piece + file.readline(MAX_LINE_BYTES + 1)
+            yield block
+            if not block.endswith(b"\n"):
+                _skip_line(file, size)
 
 
-def _after_this_line(file: BinaryIO, size: int) -> bytes:
-    """What follows the next newline, as far as it was read; nothing at the end of the file."""
-    while piece := file.read(size):
-        _, newline, rest = piece.partition(b"\n")
-        if newline:
-            return rest
-    return b""
+def _skip_line(file: BinaryIO, size: int) -> None:
+    """Go on behind the next newline, or to the end of the file."""
+    while (piece := file.readline(size)) and not piece.endswith(b"\n"):
+        pass
 
 
 def parse_block(block: bytes, schema: pa.Schema) -> ParsedLines:

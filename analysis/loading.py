@@ -24,6 +24,8 @@ _IDENTITY = ["cell", "process", "seq", "message_id", "attempt", "intended_at"]
 #: Reading holds no lock of Python's: two threads use two cores. More than these find the disk or the memory busy.
 _THREADS = min(4, os.cpu_count() or 1)
 
+_CODES = pa.dictionary(pa.int16(), pa.string())
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -67,7 +69,7 @@ def load_records(directory: Path, run_id: str | None = None, *, keep_parquet: bo
 def _read_parquet(path: Path, stored: Stored) -> RecordSet | None:
     """The records as they were stored; None if the file cannot be read after all."""
     try:
-        columns = to_columns([_empty(), *read_rows(path, KEPT)])
+        columns = to_columns(list(read_rows(path, KEPT)) or [_empty()])
     except (OSError, pa.ArrowException, ValueError, KeyError):
         return None
     return _record_set(to_frame(columns, _order(columns)), stored.skipped)
@@ -136,10 +138,11 @@ def _read_block(file: Path, block: bytes, run_id: str | None) -> tuple[Path, Che
 
 
 def _coded(table: pa.Table) -> pa.Table:
-    """The table with texts that repeat as dictionaries."""
+    """The table with texts that repeat as dictionaries; a block has too few rows for more than 16 bits."""
     for name in TEXT:
         if name not in UNIQUE_TEXT:
-            table = table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
+            column = table[name].dictionary_encode().cast(_CODES)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
     return table
 
 

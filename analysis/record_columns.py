@@ -25,7 +25,9 @@ def to_columns(tables: list[pa.Table]) -> Columns:
     chunked = {name: table[name] for name in KEPT}
     del table
     tiers = sorted({text for name in _TIERS for text in _texts(chunked[name])} | {"default"})
-    return {name: _to_array(chunked.pop(name), tiers if name in _TIERS else None) for name in KEPT}
+    columns = {name: _to_array(chunked.pop(name), tiers if name in _TIERS else None) for name in KEPT}
+    pa.default_memory_pool().release_unused()
+    return columns
 
 
 def _texts(column: pa.ChunkedArray) -> set[str]:
@@ -36,10 +38,9 @@ def _to_array(column: pa.ChunkedArray, categories: Sequence[str] | None) -> Any:
     if pa.types.is_dictionary(column.type):
         return _to_categorical(column, sorted(_texts(column)) if categories is None else categories)
     if pa.types.is_integer(column.type):
-        missing = column.is_null().to_numpy()
-        return pd.arrays.IntegerArray(np.array(column.fill_null(0).to_numpy()), np.array(missing))
+        return pd.arrays.IntegerArray(column.fill_null(0).to_numpy(), np.array(column.is_null().to_numpy()))
     if pa.types.is_floating(column.type):
-        return np.array(column.to_numpy(), dtype=np.float64)
+        return column.to_numpy()
     return column.to_pandas().array
 
 

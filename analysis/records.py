@@ -34,14 +34,19 @@ _NEEDED = (
 )  # fmt: skip
 
 
+#: Instants of which only differences are looked at.
+_SPENT = ("first_token_at", "first_answer_at", "last_token_at")
+
+
 def derive(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """The frame with the derived columns of docs/metrics.md: latencies, cost, classes and populations.
 
-    Definitions are those of the contract; a value that cannot be computed is NaN, never 0.
+    Definitions are those of the contract; a value that cannot be computed is NaN, never 0. Instants that say nothing
+    beyond the latencies are left out: millions of records have to fit in memory.
     """
     outcome = frame["outcome"]
     found = latencies({name: floats(frame[name]) for name in _NEEDED})
-    return frame.assign(
+    return frame.drop(columns=list(_SPENT)).assign(
         **found,
         gap_mean_ms=_mean_gaps_ms(frame),
         cost_usd=record_costs(frame, catalog),
