@@ -93,7 +93,7 @@ def _summary(
 ) -> dict[str, Any]:
     windows, total = parts.windows, parts.total
     results = [judge_text(text, records, windows, run) for text in run.objectives]
-    validity = check_validity(cells, loaded.skipped)
+    validity = check_validity(cells, loaded.skipped, list(loaded.skipped_by_file))
     unclosed = [cell.name for cell in cells if cell.books_unclosed]
     verdict = decide(
         results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)

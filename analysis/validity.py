@@ -145,11 +145,16 @@ class Rule:
         return CheckStatus.WARN if sign * observed > sign * self.warn else CheckStatus.OK
 
 
-def check_validity(cells: Sequence[CellEvidence], skipped_lines: Mapping[str, int]) -> Validity:
-    """All checks of a run, in the order in which an engineer would look."""
+def check_validity(
+    cells: Sequence[CellEvidence], skipped_lines: Mapping[str, int], skipped_files: Sequence[str] = ()
+) -> Validity:
+    """All checks of a run, in the order in which an engineer would look.
+
+    `skipped_lines` are the lines that were no records, by reason; `skipped_files` the files that have some.
+    """
     started = [cell for cell in cells if cell.was_started]
     checks = [check for rule in RULES if (check := _apply(rule, started)) is not None]
-    checks += [_unreadable_lines(cells, skipped_lines), _unfinished_cells(cells)]
+    checks += [_unreadable_lines(cells, skipped_lines, skipped_files), _unfinished_cells(cells)]
     statuses = {check.status for check in checks}
     worst = (
         "INVALID" if CheckStatus.FAIL in statuses else "SUSPECT" if CheckStatus.WARN in statuses else "VALID"
@@ -305,7 +310,7 @@ RULES = (
 )  # fmt: skip
 
 
-def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int]) -> Check:
+def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int], files: Sequence[str]) -> Check:
     bad, sound = sum(skipped.values()), sum(len(cell.records) for cell in cells)
     share = bad / (bad + sound) if bad + sound else None
     rule = Rule(
@@ -317,7 +322,8 @@ def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int])
     if not bad:
         return check
     kinds = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-    return _with_reason(check, f"{bad} record {'line was' if bad == 1 else 'lines were'} skipped: {kinds}")
+    where = f" in {files[0]}" if len(files) == 1 else f" in {len(files)} files" if files else ""
+    return _with_reason(check, f"{bad} record {'line was' if bad == 1 else 'lines were'} skipped{where}: {kinds}")
 
 
 def _unfinished_cells(cells: Sequence[CellEvidence]) -> Check:

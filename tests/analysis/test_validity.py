@@ -298,7 +298,10 @@ def test_unreadable_lines_are_counted_by_kind_with_all_their_number(tmp_path: Pa
 
     assert check["observed"] == pytest.approx(3 / 103)
     assert check["status"] == "FAIL"
-    assert check["reason"] == "3 record lines were skipped: 1 invalid UTF-8, 1 not JSON, 1 torn last line"
+    assert (
+        check["reason"]
+        == "3 record lines were skipped in cells/a/requests-0.jsonl: 1 invalid UTF-8, 1 not JSON, 1 torn last line"
+    )
     assert summary["validity"]["skipped_lines"] == {"invalid UTF-8": 1, "not JSON": 1, "torn last line": 1}
 
 
