@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.metrics import Metrics, RecordArrays, combine, measure_with
 from analysis.percentiles import Distribution, describe_ordered
-from analysis.record_schema import Floats
+from analysis.record_schema import Flags, Floats
 
 #: Sorting holds no lock of Python's. Each thread needs room for one sorted column.
 _THREADS = min(2, os.cpu_count() or 1)
@@ -43,7 +43,8 @@ def measure_groups(
     records: RecordArrays, groupings: Mapping[str, Grouping], duration_s: Callable[[str, str], float | None]
 ) -> dict[str, dict[str, Metrics]]:
     """Metrics by grouping and group; `duration_s` says how long a group was measured."""
-    described = _describe(records, groupings)
+    present = {name: grouping.present() for name, grouping in groupings.items()}
+    described = _describe(records, groupings, present)
     return {
         name: {
             key: measure_with(
@@ -51,33 +52,35 @@ def measure_groups(
                 duration_s(name, key),
                 combine({column: found[name, key] for column, found in described.items()}),
             )
-            for code, key in grouping.present()
+            for code, key in present[name]
         }
         for name, grouping in groupings.items()
     }
 
 
-def _describe(
-    records: RecordArrays, groupings: Mapping[str, Grouping]
-) -> dict[str, dict[tuple[str, str], Distribution]]:
+Present = Mapping[str, list[tuple[int, str]]]
+Found = dict[tuple[str, str], Distribution]
+
+
+def _describe(records: RecordArrays, groupings: Mapping[str, Grouping], present: Present) -> dict[str, Found]:
     """Distributions by column, and by grouping and group."""
 
-    def describe_column(values: Floats) -> dict[tuple[str, str], Distribution]:
-        return _describe_column(values, records, groupings)
+    def describe_column(values: Floats) -> Found:
+        return _describe_column(values, records.covered, groupings, present)
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return dict(zip(records.latencies, threads.map(describe_column, records.latencies.values()), strict=True))
 
 
-def _describe_column(
-    values: Floats, records: RecordArrays, groupings: Mapping[str, Grouping]
-) -> dict[tuple[str, str], Distribution]:
-    rows = np.flatnonzero(records.covered & ~np.isnan(values)).astype(np.int32)  # half the memory of the usual 64 bits
+def _describe_column(values: Floats, covered: Flags, groupings: Mapping[str, Grouping], present: Present) -> Found:
+    rows = np.flatnonzero(covered & ~np.isnan(values)).astype(np.int32)  # half the memory of the usual 64 bits
     rows = rows[np.argsort(values[rows])]
     ordered = values[rows]
+    whole = describe_ordered(ordered)
     found = {}
     for name, grouping in groupings.items():
         codes = grouping.codes[rows]
-        for code, key in grouping.present():
-            found[name, key] = describe_ordered(ordered[codes == code])
+        for code, key in present[name]:
+            own = codes == code
+            found[name, key] = whole if own.all() else describe_ordered(ordered[own])
     return found

@@ -15,7 +15,7 @@ import pyarrow as pa
 from analysis.jsonl import parse_block, read_blocks
 from analysis.parquet_store import Stored, StoreWriter, fingerprint, read_rows, read_stored
 from analysis.record_checks import LONGEST_RUN_S, CheckedRows, check_rows
-from analysis.record_columns import Columns, Positions, to_columns, to_frame
+from analysis.record_columns import ColumnBuilder, Columns, Positions, to_frame
 from analysis.record_schema import KEPT, SCHEMA, TEXT, UNIQUE_TEXT, Flags, Floats
 from scenarios.run_directory import RunDirectory
 
@@ -69,7 +69,10 @@ def load_records(directory: Path, run_id: str | None = None, *, keep_parquet: bo
 def _read_parquet(path: Path, stored: Stored) -> RecordSet | None:
     """The records as they were stored; None if the file cannot be read after all."""
     try:
-        columns = to_columns(list(read_rows(path, KEPT)) or [_empty()])
+        builder = ColumnBuilder()
+        for table in read_rows(path, KEPT):
+            builder.add(table)
+        columns = builder.finish()
     except (OSError, pa.ArrowException, ValueError, KeyError):
         return None
     return _record_set(to_frame(columns, _order(columns)), stored.skipped)
@@ -79,15 +82,15 @@ def _read_parquet(path: Path, stored: Stored) -> RecordSet | None:
 class _Reading:
     """What has been read so far."""
 
-    tables: list[pa.Table] = field(default_factory=lambda: [_empty()])
+    columns: ColumnBuilder = field(default_factory=ColumnBuilder)
     earliest: list[Floats] = field(default_factory=list)
     latest: list[Floats] = field(default_factory=list)
-    #: Files and their rows, in the order of the tables.
+    #: Files and their rows, a pair for each block.
     rows: list[tuple[str, int]] = field(default_factory=list)
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, file: str, checked: CheckedRows) -> None:
-        self.tables.append(checked.table.select(KEPT))
+        self.columns.add(checked.table)
         self.earliest.append(checked.earliest)
         self.latest.append(checked.latest)
         self.rows.append((file, checked.table.num_rows))
@@ -146,13 +149,9 @@ def _coded(table: pa.Table) -> pa.Table:
     return table
 
 
-def _empty() -> pa.Table:
-    return _coded(SCHEMA.empty_table()).select(KEPT)
-
-
 def _finish(reading: _Reading) -> tuple[RecordSet, Flags | None]:
     """The records, and which of the rows that were read they are (None: all)."""
-    columns = to_columns(reading.tables)
+    columns = reading.columns.finish()
     order = _order(columns)
     left_out = {"impossible value": _of_another_clock(columns, reading)}
     gone = left_out["impossible value"].copy()
