@@ -1,6 +1,4 @@
-"""Metrics of every group of the records at once: each latency is sorted one time, and every group of it is then in
-order already, so that ten ways of grouping cost little more than one.
-"""
+"""Metrics of every group of the records, on all cores: numbers of groups instead of copies of records."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -13,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.metrics import Metrics, RecordArrays, combine, measure_with
-from analysis.percentiles import Distribution, describe_ordered
+from analysis.percentiles import Distribution, describe
 from analysis.record_schema import Flags, Floats
 
-#: Sorting holds no lock of Python's. Each thread needs room for one sorted column.
+#: Selecting and partitioning hold no lock of Python's. Each thread needs room for some columns of the records.
 _THREADS = min(2, os.cpu_count() or 1)
 
 
@@ -73,14 +71,13 @@ def _describe(records: RecordArrays, groupings: Mapping[str, Grouping], present:
 
 
 def _describe_column(values: Floats, covered: Flags, groupings: Mapping[str, Grouping], present: Present) -> Found:
-    rows = np.flatnonzero(covered & ~np.isnan(values)).astype(np.int32)  # half the memory of the usual 64 bits
-    rows = rows[np.argsort(values[rows])]
-    ordered = values[rows]
-    whole = describe_ordered(ordered)
+    known = covered & ~np.isnan(values)
+    present_values = values[known]
+    whole = describe(present_values)
     found = {}
     for name, grouping in groupings.items():
-        codes = grouping.codes[rows]
+        codes = grouping.codes[known]
         for code, key in present[name]:
             own = codes == code
-            found[name, key] = whole if own.all() else describe_ordered(ordered[own])
+            found[name, key] = whole if own.all() else describe(present_values[own])
     return found

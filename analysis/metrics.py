@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.inputs import CellInfo
 from analysis.percentiles import QUANTILES, Distribution, describe
+from analysis.record_columns import with_columns
 from analysis.records import LATENCY_METRICS, Flags, Floats, flags, floats
 from bedrock.outcome import NOT_ANSWERED_BY_SERVICE, Outcome
 from scenarios.objectives import COMPARISONS, Objective, quantile_of
@@ -76,7 +77,7 @@ def judge_messages(
             good *= _meets(records, objective, waited_ms, cells)
     good = np.where(in_sla, good, 0.0)
     answerable = is_last & flags(records["outcome"] != Outcome.ABORTED)
-    return records.assign(ends_message=is_last, answerable=answerable, in_sla=in_sla, good=good)
+    return with_columns(records, {"ends_message": is_last, "answerable": answerable, "in_sla": in_sla, "good": good})
 
 
 def _messages(records: pd.DataFrame) -> tuple[Floats, Flags]:

@@ -82,17 +82,14 @@ def _as_list(interval: Interval | None) -> list[float] | None:
 
 def describe(values: Sequence[float] | np.ndarray, quantiles: Mapping[str, float] = QUANTILES) -> Distribution:
     """The distribution of the values; NaN means missing and is left out."""
-    return describe_ordered(np.sort(_present(values)), quantiles)
-
-
-def describe_ordered(ordered: np.ndarray, quantiles: Mapping[str, float] = QUANTILES) -> Distribution:
-    """The distribution of ascending values, none of them NaN."""
-    if not len(ordered):
+    present = _present(values)
+    if not len(present):
         return Distribution(0, None, None, {name: _too_few(0, q) for name, q in quantiles.items()})
+    ordered = _partly_ordered(present, quantiles)
     return Distribution(
-        n=len(ordered),
-        mean=float(ordered.mean()),
-        maximum=float(ordered[-1]),
+        n=len(present),
+        mean=float(present.mean()),
+        maximum=float(present.max()),
         estimates={name: _estimate(ordered, q) for name, q in quantiles.items()},
     )
 
@@ -104,7 +101,19 @@ def estimate_quantile(values: Sequence[float] | np.ndarray, q: float) -> Estimat
 
 def _present(values: Sequence[float] | np.ndarray) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
-    return array[~np.isnan(array)]
+    missing = np.isnan(array)
+    return array[~missing] if missing.any() else array
+
+
+def _partly_ordered(values: np.ndarray, quantiles: Mapping[str, float]) -> np.ndarray:
+    """The values with every position that the quantiles and their intervals read in its sorted place: O(n)."""
+    needed: set[int] = set()
+    for q in quantiles.values():
+        ranks = interval_ranks(len(values), q)
+        if ranks is not None:
+            below = math.floor((len(values) - 1) * q)
+            needed |= {*ranks, below, min(below + 1, len(values) - 1)}
+    return np.partition(values, sorted(needed)) if needed else values
 
 
 def _estimate(ordered: np.ndarray, q: float) -> Estimate:

@@ -4,6 +4,7 @@ Small tables kept until the end would hold every value twice when they are joine
 Here each column grows by itself, and repeated texts are numbers from the beginning.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,17 @@ def to_frame(columns: Columns, order: Positions) -> pd.DataFrame:
         ordered[name] = column if as_it_is else column.take(order)
     ordered["attempt"] = ordered["attempt"].fillna(1)
     return pd.DataFrame(ordered, copy=False)
+
+
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], without: Collection[str] = ()) -> pd.DataFrame:
+    """The frame with more columns and without some, which shares its arrays with the given ones: nothing is copied."""
+    kept = {name: _array_of(frame[name]) for name in frame if name not in without}
+    return pd.DataFrame(
+        kept | {name: _array_of(column) for name, column in columns.items()}, index=frame.index, copy=False
+    )
+
+
+def _array_of(column: Any) -> Any:
+    if not isinstance(column, pd.Series):
+        return column
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.latencies import latencies
 from analysis.loading import RecordSet, load_records
+from analysis.record_columns import with_columns
 from analysis.record_schema import (
     COUNTS,
     INSTANTS,
@@ -45,18 +46,18 @@ def derive(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     beyond the latencies are left out: millions of records have to fit in memory.
     """
     outcome = frame["outcome"]
-    found = latencies({name: floats(frame[name]) for name in _NEEDED})
-    return frame.drop(columns=list(_SPENT)).assign(
-        **found,
-        gap_mean_ms=_mean_gaps_ms(frame),
-        cost_usd=record_costs(frame, catalog),
-        model=_base_ids(frame["model_id"]),
-        service_tier=frame["requested_tier"].fillna("default"),
-        ok=flags(outcome == Outcome.OK),
-        sent=flags(outcome != Outcome.DROPPED),
-        error=flags(outcome.isin(list(ERRORS))),
-        measured=~flags(frame["phase"].isin(list(NOT_MEASURED))),
-    )
+    found: dict[str, Any] = {
+        **latencies({name: floats(frame[name]) for name in _NEEDED}),
+        "gap_mean_ms": _mean_gaps_ms(frame),
+        "cost_usd": record_costs(frame, catalog),
+        "model": _base_ids(frame["model_id"]),
+        "service_tier": frame["requested_tier"].fillna("default"),
+        "ok": flags(outcome == Outcome.OK),
+        "sent": flags(outcome != Outcome.DROPPED),
+        "error": flags(outcome.isin(list(ERRORS))),
+        "measured": ~flags(frame["phase"].isin(list(NOT_MEASURED))),
+    }
+    return with_columns(frame, found, without=_SPENT)
 
 
 def _mean_gaps_ms(frame: pd.DataFrame) -> Floats:
