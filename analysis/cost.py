@@ -204,7 +204,7 @@ def _capped(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
 
 def _notes(records: pd.DataFrame, billed: pd.DataFrame) -> list[str]:
     notes = []
-    unpriced = billed[billed["cost_usd"].isna()].fillna({"model_id": "an unnamed model"})
+    unpriced = billed[billed["cost_usd"].isna()].astype({"model_id": object}).fillna({"model_id": "an unnamed model"})
     for model_id, tier in unpriced.groupby(["model_id", "service_tier"], sort=True).size().index:
         notes.append(f"No price is known for {model_id} in the {tier} tier: costs that include it are null")
     silent = records[records["outcome"].isin(["aborted", "truncated", "stream_error", "timeout"])]

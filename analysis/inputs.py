@@ -18,7 +18,7 @@ from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.run_directory import RunDirectory
 
 HEALTH_SCHEMA = pa.schema(
-    [("process", pa.string()), *((name, pa.float64()) for name in ("at", "hub_lag_ms", "cpu_pct"))]
+    [("process", pa.string()), *((name, pa.float64()) for name in ("at", "hub_lag_ms", "cpu_pct", "in_flight"))]
 )
 
 
@@ -188,7 +188,7 @@ def _phases(entries: list[Any]) -> tuple[Phase, ...]:
 def read_health(directory: Path, cell: str) -> pd.DataFrame:
     """Health lines of all processes of a cell: one row per process and second, by time; broken lines left out.
 
-    Columns: process, at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core).
+    Columns: process, at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core), in_flight (calls).
     """
     files = RunDirectory(directory).cell(cell).all_health()
     tables = [HEALTH_SCHEMA.empty_table(), *(read_jsonl(path, HEALTH_SCHEMA).table for path in files)]

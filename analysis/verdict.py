@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.inputs import RunInfo
-from analysis.metrics import Metrics, in_scope, measure, sample_values
+from analysis.metrics import Metrics, in_scope, measure_counts, sample_values
 from analysis.percentiles import Interval, estimate_quantile, min_samples
 from analysis.phases import Windows, measured_seconds
 from analysis.validity import CheckStatus, Validity
@@ -109,7 +109,8 @@ def _not_understood(text: str, why: str) -> ObjectiveResult:
 
 def judge_objective(objective: Objective, records: pd.DataFrame, windows: Windows, run: RunInfo) -> ObjectiveResult:
     """Judge one objective on judged records: no data and too few samples are INCONCLUSIVE, never PASS."""
-    scoped = records[in_scope(records, objective, run.cells)]
+    chosen = in_scope(records, objective, run.cells)
+    scoped = records if chosen.all() else records[chosen]
     seen = _observe(objective, scoped, windows, run)
     needed = objective.min_samples or default_min_samples(objective)
     status, reason = _status(objective, seen, needed)
@@ -148,7 +149,7 @@ def _observe(objective: Objective, records: pd.DataFrame, windows: Windows, run:
         return _observe_sample(objective, records, run)
     cells = sorted(records["cell"].unique())
     duration_s = measured_seconds(windows, cells, objective.scope.get("phase"))
-    metrics = measure(records, duration_s, run.include_failures)
+    metrics = measure_counts(records, duration_s)
     return Observation(_scalar(objective.metric, metrics, run), _sample_size(objective.metric, metrics))
 
 
@@ -342,7 +343,10 @@ def _commonest_error(records: pd.DataFrame) -> str:
     errors = records[records["error_message"].notna() | records["error_code"].notna()]
     if errors.empty:
         return ""
-    shown = errors["error_code"].fillna("error") + ": " + errors["error_message"].fillna("no message")
-    counts = shown.value_counts()
-    text = min(str(name) for name in counts.index[counts == counts.max()])
-    return f"; most often {text}"
+    counts = errors.groupby(["error_code", "error_message"], dropna=False).size()
+    commonest = counts.index[counts == counts.max()].to_frame()
+    return f"; most often {min(map(_error_sentence, commonest['error_code'], commonest['error_message']))}"
+
+
+def _error_sentence(code: Any, message: Any) -> str:
+    return f"{code if isinstance(code, str) else 'error'}: {message if isinstance(message, str) else 'no message'}"
