@@ -2,13 +2,22 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.comparison import (
+    DEFAULT_THRESHOLD,
+    Comparison,
+    Side,
+    compare_cells,
+    compare_runs,
+    tier_pairs,
+    without_baseline,
+)
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
@@ -21,7 +30,7 @@ from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
 from bedrock.catalog import Catalog, default_catalog
 from scenarios.objectives import Objective, ObjectiveError, parse_objective
-from scenarios.run_directory import RunDirectory, write_text
+from scenarios.run_directory import RunDirectory, RunDirectoryError, write_text
 
 SUMMARY_SCHEMA_VERSION = 1
 
@@ -45,14 +54,41 @@ class Analysis:
     run: dict[str, Any]
 
 
-def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
-    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json."""
+def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[str, Any] | None = None) -> Analysis:
+    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json.
+
+    `overrides` replaces values of run.json: another baseline, another `fail_on`.
+    """
     prices = catalog or default_catalog()
-    run = read_run_info(directory)
-    loaded = load_records(directory, run.run_id)
-    records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
+    run = _with(read_run_info(directory), overrides)
+    loaded, records = _judged_records(directory, run, prices)
     cells = [_evidence(directory, cell, records, run) for cell in run.cells]
     return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
+
+
+def read_side(directory: Path, catalog: Catalog | None = None) -> Side:
+    """A results directory as one side of a comparison; RunDirectoryError if it is none."""
+    run = read_run_info(directory)
+    _, records = _judged_records(directory, run, catalog or default_catalog())
+    return Side(run, records, _validity_of(directory), str(directory))
+
+
+def _with(run: RunInfo, overrides: Mapping[str, Any] | None) -> RunInfo:
+    return replace(run, raw={**run.raw, **overrides}) if overrides else run
+
+
+def _judged_records(directory: Path, run: RunInfo, prices: Catalog) -> tuple[RecordSet, pd.DataFrame]:
+    loaded = load_records(directory, run.run_id)
+    return loaded, judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
+
+
+def _validity_of(directory: Path) -> str | None:
+    """The validity status in a run's summary; None where it was never analysed."""
+    try:
+        summary = json.loads(RunDirectory(directory).summary_json.read_text(encoding="utf-8"))
+        return str(summary["validity"]["status"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
@@ -96,9 +132,19 @@ def _summary(
     results = [judge_text(text, records, windows, run) for text in run.objectives]
     validity = check_validity(cells, loaded.skipped)
     total = measure(records, measured_seconds(windows, sorted(records["cell"].unique())), run.include_failures)
+    this = Side(run, records, validity.status)
+    comparison = _against_baseline(this, catalog)
     unclosed = [cell.name for cell in cells if cell.books_unclosed]
     verdict = decide(
-        results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)
+        results,
+        validity,
+        run,
+        records=records,
+        total=total,
+        unclosed=unclosed,
+        no_data=why_no_data(records, run),
+        regressions=comparison.regressions if comparison else (),
+        not_compared=comparison.gaps if comparison else (),
     )
     cost = cost_section(records, total, run, catalog)
     throttling = throttling_section(records, run)
@@ -116,8 +162,29 @@ def _summary(
         "cost": cost,
         "throttling": throttling,
         "recommendations": [finding.as_dict() for finding in findings],
+        "comparison": None if comparison is None else comparison.as_dict(),
+        "tier_comparison": _between_tiers(this),
     }
     return {name: _finite(part) for name, part in content.items()}
+
+
+def _against_baseline(this: Side, catalog: Catalog) -> Comparison | None:
+    """The comparison with the run's baseline; None where it has none."""
+    path = this.run.baseline
+    if path is None:
+        return None
+    limit = this.run.regression_threshold
+    threshold = DEFAULT_THRESHOLD if limit is None else limit
+    try:
+        return compare_runs(this, read_side(Path(path), catalog), threshold=threshold)
+    except RunDirectoryError as error:
+        return without_baseline(path, str(error), threshold)
+
+
+def _between_tiers(this: Side) -> dict[str, Any] | None:
+    """Each cell of another tier against the default tier; None in a run of one tier."""
+    pairs = tier_pairs(this.run)
+    return compare_cells(this, pairs).as_dict() if pairs else None
 
 
 def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[ObjectiveResult]:

@@ -235,20 +235,30 @@ def decide(
     total: Metrics,
     unclosed: Sequence[str],
     no_data: str | None,
+    regressions: Sequence[str] = (),
+    not_compared: Sequence[str] = (),
 ) -> Verdict:
     """The verdict of a run; `no_data` says why its records (if any) tell nothing of the service.
 
-    `unclosed` names finished cells whose load generator left no end.
+    `unclosed` names finished cells whose load generator left no end. `regressions` are sentences about what got worse
+    than the baseline, `not_compared` about what could not be held against it; both decide where the run asked for it.
 
     In this order: nothing measured, a spoiled generator, a missed objective, an open question, PASS. The exit code
     follows the status, except that a stopped run says by what it was stopped, and that `fail_on: never` keeps
     objectives out of it.
     """
+    worse = [f"Regressed: {sentence}" for sentence in regressions]
     doubts = _doubts(run, records, unclosed)
-    status, reasons = _status_of_run(results, validity, doubts, no_data)
-    warnings = validity.reasons(CheckStatus.WARN) if not no_data else []
     remarks = [] if no_data else uncovered(results, total)
-    return Verdict(status, _exit_code(status, run, validity, doubts, no_data), (*reasons, *remarks, *warnings))
+    if run.fails_on_regression:
+        doubts += not_compared
+    else:
+        remarks += [*worse, *not_compared]
+        worse = []
+    status, reasons = _status_of_run(results, validity, doubts, no_data, worse)
+    warnings = validity.reasons(CheckStatus.WARN) if not no_data else []
+    exit_code = _exit_code(status, run, validity, doubts, no_data, has_regressed=bool(worse))
+    return Verdict(status, exit_code, (*reasons, *remarks, *warnings))
 
 
 def uncovered(results: Sequence[ObjectiveResult], total: Metrics) -> list[str]:
@@ -263,9 +273,13 @@ def uncovered(results: Sequence[ObjectiveResult], total: Metrics) -> list[str]:
 
 
 def _status_of_run(
-    results: Sequence[ObjectiveResult], validity: Validity, doubts: Sequence[str], no_data: str | None
+    results: Sequence[ObjectiveResult],
+    validity: Validity,
+    doubts: Sequence[str],
+    no_data: str | None,
+    worse: Sequence[str],
 ) -> tuple[str, list[str]]:
-    failed = [_sentence(result) for result in results if result.status == FAIL]
+    failed = [*(_sentence(result) for result in results if result.status == FAIL), *worse]
     unclear = [_sentence(result) for result in results if result.status == INCONCLUSIVE]
     if no_data:
         return INCONCLUSIVE, [no_data, *doubts]
@@ -307,11 +321,15 @@ def _stop_sentence(stopped_by: str) -> str:
     return f"The run was stopped by its limit {stopped_by}; results are partial"
 
 
-def _exit_code(status: str, run: RunInfo, validity: Validity, doubts: Sequence[str], no_data: str | None) -> int:
+def _exit_code(
+    status: str, run: RunInfo, validity: Validity, doubts: Sequence[str], no_data: str | None, *, has_regressed: bool
+) -> int:
     if run.stopped_by is not None:
         return EXIT_INTERRUPTED if run.stopped_by == "interrupt" else EXIT_LIMIT
     if no_data or validity.status == "INVALID":
         return EXIT_INCONCLUSIVE
+    if has_regressed:
+        return EXIT_FAIL
     if not run.fails_on_objectives:
         return EXIT_INCONCLUSIVE if doubts else EXIT_PASS
     return {PASS: EXIT_PASS, FAIL: EXIT_FAIL}.get(status, EXIT_INCONCLUSIVE)
