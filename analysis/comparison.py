@@ -183,9 +183,12 @@ class Comparison:
 
     @property
     def regressions(self) -> list[str]:
-        """A sentence for every figure that regressed."""
-        found = ((cell.cell, row) for cell in self.cells for row in cell.rows if row.status == Change.REGRESSED)
-        return [f"{row_sentence(row)} in {cell}" for cell, row in found]
+        """A sentence for every cell that regressed, with the figures that did."""
+        return [
+            f"{cell.cell}: {', '.join(f'{row.name} {change_text(row)}' for row in worse)}"
+            for cell in self.cells
+            if (worse := [row for row in cell.rows if row.status == Change.REGRESSED])
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """The `comparison` object of summary.json."""
@@ -218,16 +221,11 @@ def _why(cell: CellComparison) -> str | None:
     return next((row.reason for row in cell.rows if row.reason), "neither has any data")
 
 
-def row_sentence(row: Row) -> str:
-    """`ttft_ms p95 rose by 14.2 % (3.1 % to 26.0 %)`."""
-    if row.delta is None or row.delta_ci95 is None:
-        return f"{row.name}: {row.reason or 'no data'}"
-    word = "rose" if row.delta > 0 else "fell"
-    if row.change is not None and row.change_ci95 is not None:
-        low, high = (f"{end * 100.0:+.1f} %" for end in row.change_ci95)
-        return f"{row.name} {word} by {abs(row.change) * 100.0:.1f} % ({low} to {high})"
-    low, high = (f"{end * 100.0:+.2f}" for end in row.delta_ci95)
-    return f"{row.name} {word} by {abs(row.delta) * 100.0:.2f} percentage points ({low} to {high})"
+def change_text(row: Row) -> str:
+    """`+14.2 %` of a latency, `+3.00 pp` (percentage points) of a share."""
+    if row.is_share:
+        return "not compared" if row.delta is None else f"{row.delta * 100.0:+.2f} pp"
+    return "not compared" if row.change is None else f"{row.change * 100.0:+.1f} %"
 
 
 def compare_runs(
@@ -311,8 +309,12 @@ def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str
         return CellComparison(pair.this.name, pair.baseline.name, tuple(differs), reason=why)
     rows: list[Row] = []
     ranks: dict[str, dict[str, float]] = {}
+    failures = (this.run.include_failures, baseline.run.include_failures)
     for metric in COMPARED_LATENCIES:
-        found, rank = _latency(metric, mine, theirs, (this.run.include_failures, baseline.run.include_failures))
+        samples = _samples(metric, mine, theirs, failures)
+        if metric == "first_answer_ms" and samples == _samples("ttft_ms", mine, theirs, failures):
+            continue  # nothing was thought before it was said: one figure, and one test
+        found, rank = _latency(metric, *samples)
         rows += found
         ranks |= rank
     rows += [row for metric in COMPARED_SHARES if (row := _share(metric, mine, theirs)) is not None]
@@ -326,15 +328,18 @@ def _in_time(side: Side, cell: str) -> pd.DataFrame:
     return side.records[list(_COLUMNS)].take(own[order])
 
 
-def _latency(
+def _samples(
     metric: str, this: pd.DataFrame, baseline: pd.DataFrame, failures: tuple[bool, bool]
-) -> tuple[list[Row], dict[str, dict[str, float]]]:
+) -> tuple[Sample, Sample]:
+    def of(records: pd.DataFrame, include_failures: bool) -> Sample:
+        covered = latency_population(records, include_failures)
+        return sample_of(floats(records[column_of(metric, "p50")])[covered])
+
+    return of(this, failures[0]), of(baseline, failures[1])
+
+
+def _latency(metric: str, new: Sample, old: Sample) -> tuple[list[Row], dict[str, dict[str, float]]]:
     """Rows and Mann-Whitney of one latency; nothing where neither side measured it."""
-    samples: list[Sample] = []
-    for records, include in zip((this, baseline), failures, strict=True):
-        covered = latency_population(records, include)
-        samples.append(sample_of(floats(records[column_of(metric, "p50")])[covered]))
-    new, old = samples
     if not new.n and not old.n:
         return [], {}
     rows = []

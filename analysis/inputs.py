@@ -96,6 +96,12 @@ class RunInfo:
         return _text(self.raw.get("baseline"))
 
     @property
+    def missing_baseline(self) -> tuple[str, ...]:
+        """A sentence where nothing but the comparison was to decide, and there is nothing to compare with."""
+        needed = self.fails_on_regression and not self.fails_on_objectives and self.baseline is None
+        return ("There is no baseline to compare with",) if needed else ()
+
+    @property
     def regression_threshold(self) -> float | None:
         """Relative change of a latency that counts as one; None for the default."""
         found = number(self.raw.get("regression_threshold"))

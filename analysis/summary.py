@@ -144,7 +144,7 @@ def _summary(
         unclosed=unclosed,
         no_data=why_no_data(records, run),
         regressions=comparison.regressions if comparison else (),
-        not_compared=comparison.gaps if comparison else (),
+        not_compared=comparison.gaps if comparison else run.missing_baseline,
     )
     cost = cost_section(records, total, run, catalog)
     throttling = throttling_section(records, run)
@@ -165,7 +165,7 @@ def _summary(
         "comparison": None if comparison is None else comparison.as_dict(),
         "tier_comparison": _between_tiers(this),
     }
-    return {name: _finite(part) for name, part in content.items()}
+    return {name: finite(part) for name, part in content.items()}
 
 
 def _against_baseline(this: Side, catalog: Catalog) -> Comparison | None:
@@ -217,12 +217,12 @@ def _groups(records: pd.DataFrame, windows: Windows, column: str, run: RunInfo) 
         yield {"key": str(key), "metrics": metrics.as_dict()}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with None for NaN and infinities, which JSON has no words for."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -23,7 +23,7 @@ from orchestrator.preflight import Preparation, check_cost_is_known, check_surro
 from orchestrator.progress import make_progress
 from orchestrator.results_directory import check_usable
 from orchestrator.run_document import RunStart
-from orchestrator.settings import resolve
+from orchestrator.settings import REPORT_FLAGS, report_overrides, resolve
 from orchestrator.supervision import Signals
 from orchestrator.tables import plan_document, plan_text, print_all, results_text, settings_table
 from scenarios.loading import Problem, ScenarioError
@@ -33,7 +33,7 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-VERBS = ("run", "plan", "doctor", "report")
+VERBS = ("run", "plan", "doctor", "report", "compare")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -52,7 +52,9 @@ _PURPOSES = {
     "plan": "Print what a suite would send and cost; send nothing",
     "doctor": "Check credentials, endpoint, models, tiers and quotas with a tiny request for each; see docs/doctor.md",
 }
-_OTHER_COMMANDS = "Other commands: plan (send nothing), doctor (check first), report DIR (analyse again)."
+_OTHER_COMMANDS = (
+    "Other commands: plan (send nothing), doctor (check first), report DIR (analyse again), compare DIR BASELINE."
+)
 
 
 class UsageError(ValueError):
@@ -138,10 +140,12 @@ def _dispatch(arguments: list[str]) -> int:
         "plan": _plan,
         "doctor": _doctor,
         "report": _report,
+        "compare": _compare,
     }
     rest = arguments[1:] if verb else arguments
     chosen = verb or "run"
-    parser = _report_parser() if chosen == "report" else _run_parser(chosen)
+    makers = {"report": _report_parser, "compare": _compare_parser}
+    parser = makers[chosen]() if chosen in makers else _run_parser(chosen)
     namespace = parser.parse_intermixed_args(rest)
     return actions[chosen](namespace, arguments)
 
@@ -201,6 +205,21 @@ def _report_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
     parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+    for flag in REPORT_FLAGS:
+        _add_flag(parser, flag)
+    return parser
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    # The analysis takes a second to import: only the commands that need it pay for it.
+    from orchestrator.compare_command import add_arguments  # noqa: PLC0415
+
+    parser = _Parser(
+        prog="run_tests.py compare",
+        description="Compare two results directories, or two cells of one; no network, nothing is written.",
+        epilog="Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared.",
+    )
+    add_arguments(parser)
     return parser
 
 
@@ -303,19 +322,44 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
         progress.close()
 
 
-def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.suite import finish  # noqa: PLC0415
-
+def _output_format(namespace: argparse.Namespace) -> str:
     source, given = "--format", namespace.output_format
     if given is None:
         source, given = "environment FORMAT", os.environ.get("FORMAT") or "text"
     try:
-        output_format = read_format(given)
+        return read_format(given)
     except ValueError as error:
         raise ScenarioError(Problem(source, str(error))) from error
+
+
+def _compare(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    from orchestrator.compare_command import (  # noqa: PLC0415
+        CompareError,
+        compare,
+        comparison_document,
+        comparison_text,
+        exit_code_of,
+    )
+
+    output_format = _output_format(namespace)
+    try:
+        comparison = compare(namespace)
+    except CompareError as error:
+        raise UsageError(str(error).rstrip(".")) from error
+    if output_format == "json":
+        _print_json(comparison_document(comparison))
+    else:
+        print_all(sys.stdout, comparison_text(comparison))
+    return exit_code_of(comparison)
+
+
+def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    from orchestrator.suite import finish  # noqa: PLC0415
+
+    output_format = _output_format(namespace)
     directory = RunDirectory(namespace.directory)
     directory.read_run()
-    result = finish(directory)
+    result = finish(directory, report_overrides(vars(namespace), os.environ))
     if output_format == "json":
         _print_json(_result_document(result))
     else:

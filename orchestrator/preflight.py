@@ -19,6 +19,7 @@ from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario
 from scenarios.plan import Plan, make_plan
 from scenarios.problems import ProblemsError
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
+from scenarios.run_directory import RunDirectory, RunDirectoryError
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
 
 #: Messages that a plan looks at per cell: enough for the shares of the mix to be exact.
@@ -49,7 +50,7 @@ class Preparation:
 def prepare(settings: Settings) -> Preparation:
     """Read prompts and routings, make cells and plan; ScenarioError with all that is wrong. Sends nothing."""
     scenario = settings.scenario
-    problems: list[Problem] = [*_emulator_problems(settings)]
+    problems: list[Problem] = [*_emulator_problems(settings), *_baseline_problems(settings)]
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
     library = _attempt(problems, settings.source("prompts_file"), partial(load_prompts, prompts_file))
     names = {name for name in (scenario.routing, *(extra.routing for extra in scenario.matrix.include)) if name}
@@ -104,6 +105,21 @@ def _emulator_problems(settings: Settings) -> Iterator[Problem]:
     except (ConfigError, FixtureError) as error:
         place = settings.source("emulator")
         yield from (Problem(place, f"emulator: {problem}") for problem in error.problems)
+
+
+def _baseline_problems(settings: Settings) -> Iterator[Problem]:
+    """A baseline that is none, that this run would replace, or that is missing where it decides."""
+    options = settings.options
+    if options.baseline is None:
+        if options.fail_on == "regression":
+            yield Problem(settings.source("fail_on"), "regression needs a --baseline to compare with")
+        return
+    try:
+        RunDirectory(options.baseline).read_run()
+    except RunDirectoryError as error:
+        yield Problem(settings.source("baseline"), str(error))
+    if options.results_dir is not None and options.results_dir.resolve() == options.baseline:
+        yield Problem(settings.source("baseline"), "this run would be written over its own baseline")
 
 
 def _attempt(problems: list[Problem], source: str, read: Callable[[], T]) -> T | None:

@@ -17,7 +17,9 @@ from bedrock.outcome import mask_accounts
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from scenarios.loading import Document, KeyPath, Problem, ScenarioError, build_scenario, format_path, read_document
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.run_directory import RunDirectory
 from scenarios.traffic import absolute_routing
+from scenarios.units import parse_share
 
 #: What the source of a value begins with that an environment variable gave; its name follows.
 _ENVIRONMENT = "environment "
@@ -35,7 +37,9 @@ class RunOptions:
     results_dir: Path | None
     include_failures: bool
     record_responses: bool
+    baseline: Path | None
     fail_on: str
+    regression_threshold: str
     force: bool
     output_format: str
     assume_yes: bool
@@ -160,6 +164,25 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
     )
 
 
+#: Flags of a run that `report` takes as well: they change what is made of the records.
+REPORT_FLAGS = tuple(flag for flag in RUN_ONLY if flag.name in ("baseline", "fail_on", "regression_threshold"))
+
+
+def report_overrides(arguments: Arguments, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Values of run.json that the flags of `report` (or their variables) replace; ScenarioError for wrong ones."""
+    layers = (_from_environment(environ, REPORT_FLAGS), _from_arguments(arguments))
+    problems = [problem for layer in layers for problem in layer.problems]
+    if problems:
+        raise ScenarioError(*problems)
+    found = {given.flag.name: given.value for layer in layers for given in layer.values}
+    if "baseline" in found:
+        RunDirectory(found["baseline"]).read_run()
+        found["baseline"] = str(found["baseline"])
+    if "regression_threshold" in found:
+        found["regression_threshold"] = parse_share(found["regression_threshold"])
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Layer:
     values: list[_Given]
@@ -175,10 +198,10 @@ def _from_arguments(arguments: Arguments) -> _Layer:
     return _parse((flag, value, source) for flag, value, source in given if value is not None)
 
 
-def _from_environment(environ: Mapping[str, str]) -> _Layer:
+def _from_environment(environ: Mapping[str, str], flags: Sequence[Flag] | None = None) -> _Layer:
     """Values of environment variables; an empty one counts as not set."""
     found = []
-    for flag in _all_flags():
+    for flag in _all_flags() if flags is None else flags:
         name = next((name for name in flag.env_vars if environ.get(name)), None)
         if name is not None:
             found.append((flag, environ[name], f"{_ENVIRONMENT}{name}"))

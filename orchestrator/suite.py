@@ -3,7 +3,7 @@
 import json
 import socket
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,9 +65,9 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     return result
 
 
-def finish(directory: RunDirectory) -> SuiteResult:
-    """Analyse a results directory and write its summary and reports."""
-    analysis = analyse(directory.path)
+def finish(directory: RunDirectory, overrides: Mapping[str, Any] | None = None) -> SuiteResult:
+    """Analyse a results directory and write its summary and reports; `overrides` as in `analyse`."""
+    analysis = analyse(directory.path, overrides=overrides)
     write_summary(directory.path, analysis)
     write_reports(directory.path, analysis)
     return SuiteResult(ExitCode(analysis.summary["verdict"]["exit_code"]), directory, analysis.summary)
