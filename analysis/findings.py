@@ -6,14 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.comparison import Comparison
 from analysis.evidence import CellEvidence
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
+from analysis.saturation import LINEAR_SHARE, SLA_TARGET
 from analysis.verdict import MIN_SAMPLES_SHARE
 from bedrock.outcome import ERRORS, Outcome
 
-#: Share of messages to be answered within the SLA (the product's promise).
-SLA_TARGET = 0.99
+#: Cells that a finding names before it stops.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,19 @@ def find(
     total: Metrics,
     cost: Mapping[str, Any],
     throttling: Mapping[str, Any],
+    saturation: Sequence[Mapping[str, Any]],
+    comparison: Comparison | None,
     run: RunInfo,
 ) -> list[Finding]:
     """All findings of a run, the gravest kind first."""
     return [
+        *_regressions(comparison),
         *_throttles(total, throttling),
         *_sla(total, run),
         *_errors(total),
         *_timeouts(total),
         *_first_to_break(cells, run),
+        *_curves(saturation),
         *_monthly_cost(cost),
         *_wrong_tier(records),
     ]
@@ -130,6 +136,56 @@ def _load(cell: CellEvidence) -> str:
     if cell.info.rate_rps is not None:
         return f"{cell.info.rate_rps:g} arrivals/s ({cell.info.raw.get('pattern')})"
     return f"{cell.info.users:g} users" if cell.info.users is not None else "its load"
+
+
+def _regressions(comparison: Comparison | None) -> Iterator[Finding]:
+    """What got worse than the baseline, cell by cell."""
+    if comparison is None or not comparison.regressions:
+        return
+    yield Finding(
+        f"{len(comparison.regressions)} of {len(comparison.cells)} cells regressed against the baseline "
+        f"(threshold: {comparison.threshold * 100.0:g} % of a latency, and more than chance)",
+        "; ".join(comparison.regressions[:_MOST_NAMED]),
+        "Compare the versions of both runs and what changed between them; repeat both before blaming the service.",
+    )
+
+
+def _curves(saturation: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Bends and bad scaling over the load, one finding for each series that has any."""
+    for series in saturation:
+        unit = "arrivals/s" if series["load"] == "rate_rps" else "users"
+        what = f"{_of_series(series['series'])}, over {len(series['points'])} loads"
+        knee, scaling, broken = series["knee"]["load"], series["scaling"], series["breaking_point"]
+        if knee is not None:
+            yield Finding(
+                f"The p95 of the whole response bends upwards at {knee:g} {unit} "
+                "(threshold: more than chance below a straight line)",
+                f"{what}: {_curve(series['points'], unit)}",
+                _below(knee, broken["last_good_load"], unit),
+            )
+        if scaling["kind"] in ("degraded", "retrograde"):
+            falls = "falls" if scaling["kind"] == "retrograde" else "no longer follows the load"
+            yield Finding(
+                f"Throughput {falls} from {scaling['from_load']:g} {unit} on (threshold: "
+                f"{_percent(LINEAR_SHARE)} of the best throughput per load)",
+                f"{what}; {_percent(scaling['efficiency'])} of it is left at the highest load",
+                "More load only makes answers slower or refused: ask for a higher quota, or spread it over Regions.",
+            )
+
+
+def _of_series(traits: Mapping[str, Any]) -> str:
+    what = traits.get("model") or traits.get("routing") or "the mix"
+    return f"{what} in the {traits.get('service_tier') or 'default'} tier with {traits.get('prompt_size')} prompts"
+
+
+def _curve(points: Sequence[Mapping[str, Any]], unit: str) -> str:
+    known = [point for point in points if point["e2e_p95_ms"] is not None]
+    return ", ".join(f"{point['e2e_p95_ms']:,.0f} ms at {point['load']:g} {unit}" for point in known)
+
+
+def _below(knee: float, last_good: float | None, unit: str) -> str:
+    safe = knee if last_good is None else min(knee, last_good)
+    return f"Plan for no more than {safe:g} {unit} of this combination; loads in between would tell it more exactly."
 
 
 def _monthly_cost(cost: Mapping[str, Any]) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read
 from analysis.metrics import Metrics, judge_messages, measure
 from analysis.phases import Windows, measured_seconds, window_of
 from analysis.records import RecordSet, derive, load_records
+from analysis.saturation import saturation_section
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
@@ -148,7 +149,17 @@ def _summary(
     )
     cost = cost_section(records, total, run, catalog)
     throttling = throttling_section(records, run)
-    findings = find(cells=cells, records=records, total=total, cost=cost, throttling=throttling, run=run)
+    saturation = saturation_section(cells)
+    findings = find(
+        cells=cells,
+        records=records,
+        total=total,
+        cost=cost,
+        throttling=throttling,
+        saturation=saturation,
+        comparison=comparison,
+        run=run,
+    )
     per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
     content = {
         "schema_version": SUMMARY_SCHEMA_VERSION,
@@ -161,6 +172,7 @@ def _summary(
         "total": {"metrics": total.as_dict()},
         "cost": cost,
         "throttling": throttling,
+        "saturation": saturation,
         "recommendations": [finding.as_dict() for finding in findings],
         "comparison": None if comparison is None else comparison.as_dict(),
         "tier_comparison": _between_tiers(this),
