@@ -29,7 +29,8 @@ from analysis.saturation import saturation_section
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
-from bedrock.catalog import Catalog, default_catalog
+from bedrock.catalog import Catalog
+from bedrock.prices import catalog_with
 from scenarios.objectives import Objective, ObjectiveError, parse_objective
 from scenarios.run_directory import RunDirectory, RunDirectoryError, write_text
 
@@ -60,8 +61,8 @@ def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[
 
     `overrides` replaces values of run.json: another baseline, another `fail_on`.
     """
-    prices = catalog or default_catalog()
     run = _with(read_run_info(directory), overrides)
+    prices = catalog or _catalog_of(directory, run)
     loaded, records = _judged_records(directory, run, prices)
     cells = [_evidence(directory, cell, records, run) for cell in run.cells]
     return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
@@ -70,8 +71,15 @@ def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[
 def read_side(directory: Path, catalog: Catalog | None = None) -> Side:
     """A results directory as one side of a comparison; RunDirectoryError if it is none."""
     run = read_run_info(directory)
-    _, records = _judged_records(directory, run, catalog or default_catalog())
+    _, records = _judged_records(directory, run, catalog or _catalog_of(directory, run))
     return Side(run, records, _validity_of(directory), str(directory))
+
+
+def _catalog_of(directory: Path, run: RunInfo) -> Catalog:
+    """The prices of the run: of the file that replaces them now, else of the one that it was given; PricesError."""
+    kept = RunDirectory(directory).prices_yaml
+    given = run.raw.get("prices_file")
+    return catalog_with(Path(given) if isinstance(given, str) else kept if kept.exists() else None)
 
 
 def _with(run: RunInfo, overrides: Mapping[str, Any] | None) -> RunInfo:

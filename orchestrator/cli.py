@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bedrock.clock import now
 from bedrock.outcome import mask_accounts
+from bedrock.prices import PricesError
 from orchestrator.consent import require_consent
 from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
-from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
+from orchestrator.flags import DEFAULT_REGION, FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
 from orchestrator.identity import new_run_id
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
@@ -33,7 +34,7 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-VERBS = ("run", "plan", "doctor", "report", "compare")
+VERBS = ("run", "plan", "doctor", "report", "compare", "prices")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     _have_streams()
     try:
         return _dispatch(list(arguments))
-    except (UsageError, ScenarioError, RunDirectoryError) as error:
+    except (UsageError, ScenarioError, RunDirectoryError, PricesError) as error:
         for sentence in _sentences(error):
             sys.stderr.write(f"error: {mask_accounts(sentence)}\n")
         return ExitCode.USAGE_ERROR
@@ -117,7 +118,7 @@ def _reader_may_leave(stream: TextIO) -> Iterator[None]:
         _to_nowhere(stream)
 
 
-def _sentences(error: UsageError | ScenarioError | RunDirectoryError) -> list[str]:
+def _sentences(error: UsageError | ScenarioError | RunDirectoryError | PricesError) -> list[str]:
     if isinstance(error, ScenarioError):
         return [str(problem) for problem in error.problems]
     return [f"{error} (see python run_tests.py --help)" if isinstance(error, UsageError) else str(error)]
@@ -141,10 +142,11 @@ def _dispatch(arguments: list[str]) -> int:
         "doctor": _doctor,
         "report": _report,
         "compare": _compare,
+        "prices": _prices,
     }
     rest = arguments[1:] if verb else arguments
     chosen = verb or "run"
-    makers = {"report": _report_parser, "compare": _compare_parser}
+    makers = {"report": _report_parser, "compare": _compare_parser, "prices": _prices_parser}
     parser = makers[chosen]() if chosen in makers else _run_parser(chosen)
     namespace = parser.parse_intermixed_args(rest)
     return actions[chosen](namespace, arguments)
@@ -218,6 +220,19 @@ def _compare_parser() -> argparse.ArgumentParser:
         prog="run_tests.py compare",
         description="Compare two results directories, or two cells of one; no network, nothing is written.",
         epilog="Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared.",
+    )
+    add_arguments(parser)
+    return parser
+
+
+def _prices_parser() -> argparse.ArgumentParser:
+    # botocore takes 0.2 s to import.
+    from orchestrator.prices_command import add_arguments  # noqa: PLC0415
+
+    parser = _Parser(
+        prog="run_tests.py prices",
+        description="Print the prices in force, or write those of the AWS Price List to a price file.",
+        epilog="--refresh reads AWS (free of charge; credentials with pricing:GetProducts). Nothing else does.",
     )
     add_arguments(parser)
     return parser
@@ -351,6 +366,32 @@ def _compare(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     else:
         print_all(sys.stdout, comparison_text(comparison))
     return exit_code_of(comparison)
+
+
+def _prices(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    from orchestrator.prices_command import (  # noqa: PLC0415
+        PriceListError,
+        prices_document,
+        prices_in_force,
+        prices_text,
+        refresh,
+    )
+
+    output_format = _output_format(namespace)
+    shown = namespace.prices_file or os.environ.get("PRICES_FILE")
+    try:
+        if namespace.refresh is not None:
+            refresh(namespace.refresh, namespace.region or DEFAULT_REGION)
+            shown = str(namespace.refresh)
+            sys.stderr.write(f"Wrote {namespace.refresh}: use it with --prices-file {namespace.refresh}\n")
+        catalog = prices_in_force(shown)
+    except PriceListError as error:
+        raise UsageError(str(error)) from error
+    if output_format == "json":
+        _print_json(prices_document(catalog))
+    else:
+        print_all(sys.stdout, prices_text(catalog))
+    return ExitCode.OK
 
 
 def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:

@@ -239,6 +239,7 @@ RUN_ONLY = (
         more_env_vars=("AWS_REGION", "AWS_DEFAULT_REGION"),
         default=DEFAULT_REGION,
     ),
+    Flag("--prices-file", _path, "prices of your own, laid over the catalogue's; see prices --refresh", "FILE"),
     Flag("--results-dir", _path, "where everything is written; default test_results/<time>-<scenario>", "DIR"),
     Flag("--include-failures", _switch, "count failed requests in latency statistics too", default=False),
     Flag("--record-responses", _switch, "write prompts and answers to files, to replay them", default=False),

@@ -7,9 +7,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from bedrock.catalog import default_catalog
 from bedrock.endpoint import EndpointError
 from bedrock.outcome import mask_accounts
+from bedrock.prices import PricesError
 from emulator.config import ConfigError, parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.settings import Settings, cost_limit_usd
@@ -50,7 +50,7 @@ class Preparation:
 def prepare(settings: Settings) -> Preparation:
     """Read prompts and routings, make cells and plan; ScenarioError with all that is wrong. Sends nothing."""
     scenario = settings.scenario
-    problems: list[Problem] = [*_emulator_problems(settings), *_baseline_problems(settings)]
+    problems: list[Problem] = [*_emulator_problems(settings), *_baseline_problems(settings), *_price_problems(settings)]
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
     library = _attempt(problems, settings.source("prompts_file"), partial(load_prompts, prompts_file))
     names = {name for name in (scenario.routing, *(extra.routing for extra in scenario.matrix.include)) if name}
@@ -58,7 +58,7 @@ def prepare(settings: Settings) -> Preparation:
     known = {name: routing for name, routing in routings.items() if routing is not None}
     if problems or library is None:
         raise ScenarioError(*problems)
-    catalog = default_catalog()
+    catalog = settings.catalog
     cells = expand(scenario, catalog, {name: (routing.simple, routing.complex) for name, routing in known.items()})
     samples = _samples(settings, cells, library, known)
     return Preparation(settings, cells, make_plan(cells, samples, catalog), prompts_file)
@@ -120,6 +120,13 @@ def _baseline_problems(settings: Settings) -> Iterator[Problem]:
         yield Problem(settings.source("baseline"), str(error))
     if options.results_dir is not None and options.results_dir.resolve() == options.baseline:
         yield Problem(settings.source("baseline"), "this run would be written over its own baseline")
+
+
+def _price_problems(settings: Settings) -> Iterator[Problem]:
+    try:
+        _ = settings.catalog
+    except PricesError as error:
+        yield Problem(settings.source("prices_file"), str(error))
 
 
 def _attempt(problems: list[Problem], source: str, read: Callable[[], T]) -> T | None:

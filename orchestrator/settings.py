@@ -12,8 +12,10 @@ from typing import Any
 
 import yaml
 
+from bedrock.catalog import Catalog
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
+from bedrock.prices import catalog_with
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from scenarios.loading import Document, KeyPath, Problem, ScenarioError, build_scenario, format_path, read_document
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
@@ -34,6 +36,7 @@ class RunOptions:
 
     endpoint_url: str | None
     region: str
+    prices_file: Path | None
     results_dir: Path | None
     include_failures: bool
     record_responses: bool
@@ -77,6 +80,11 @@ class Settings:
     def endpoint(self) -> Endpoint:
         """Where calls go; without a URL that is AWS, or the emulator that is yet to be started."""
         return Endpoint(self.options.region, self.options.endpoint_url)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The models, with the prices of `--prices-file`; PricesError, which preflight turns into a problem."""
+        return catalog_with(self.options.prices_file)
 
     @property
     def starts_emulator(self) -> bool:
@@ -165,7 +173,9 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
 
 
 #: Flags of a run that `report` takes as well: they change what is made of the records.
-REPORT_FLAGS = tuple(flag for flag in RUN_ONLY if flag.name in ("baseline", "fail_on", "regression_threshold"))
+REPORT_FLAGS = tuple(
+    flag for flag in RUN_ONLY if flag.name in ("baseline", "fail_on", "regression_threshold", "prices_file")
+)
 
 
 def report_overrides(arguments: Arguments, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -175,6 +185,8 @@ def report_overrides(arguments: Arguments, environ: Mapping[str, str]) -> dict[s
     if problems:
         raise ScenarioError(*problems)
     found = {given.flag.name: given.value for layer in layers for given in layer.values}
+    if "prices_file" in found:
+        found["prices_file"] = str(found["prices_file"])
     if "baseline" in found:
         RunDirectory(found["baseline"]).read_run()
         found["baseline"] = str(found["baseline"])

@@ -50,6 +50,8 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     options = settings.options
     directory = open_directory(options.results_dir, settings.scenario.name, start.started_at, force=options.force)
     write_text(directory.effective_yaml, settings.effective_yaml())
+    if options.prices_file is not None:  # kept with the results: a later report counts with the same prices
+        write_text(directory.prices_yaml, options.prices_file.read_text(encoding="utf-8"))
     document = RunDocument(directory, settings, preparation.cells, start)
     suite = _Suite(preparation, directory, document, start.run_id, progress, signals)
     try:
@@ -102,6 +104,7 @@ class _Suite:
                 progress=self.progress,
                 cells=len(self.preparation.plan.cells),
                 planned_s=self.preparation.plan.duration_s,
+                catalog=self.preparation.settings.catalog,
             )
             return self._run_cells(runner, is_alive)
 
