@@ -34,7 +34,7 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-VERBS = ("run", "plan", "doctor", "report", "compare", "prices")
+VERBS = ("run", "plan", "doctor", "report", "compare", "prices", "reconcile")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -62,6 +62,10 @@ class UsageError(ValueError):
     """The command line makes no sense; the text says why."""
 
 
+class RefusalError(ValueError):
+    """What was asked for makes sense, and cannot be done; the text says why."""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse ends with code 2, which means interrupted here."""
 
@@ -83,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     _have_streams()
     try:
         return _dispatch(list(arguments))
-    except (UsageError, ScenarioError, RunDirectoryError, PricesError) as error:
+    except (UsageError, RefusalError, ScenarioError, RunDirectoryError, PricesError) as error:
         for sentence in _sentences(error):
             sys.stderr.write(f"error: {mask_accounts(sentence)}\n")
         return ExitCode.USAGE_ERROR
@@ -118,7 +122,7 @@ def _reader_may_leave(stream: TextIO) -> Iterator[None]:
         _to_nowhere(stream)
 
 
-def _sentences(error: UsageError | ScenarioError | RunDirectoryError | PricesError) -> list[str]:
+def _sentences(error: ValueError) -> list[str]:
     if isinstance(error, ScenarioError):
         return [str(problem) for problem in error.problems]
     return [f"{error} (see python run_tests.py --help)" if isinstance(error, UsageError) else str(error)]
@@ -143,10 +147,16 @@ def _dispatch(arguments: list[str]) -> int:
         "report": _report,
         "compare": _compare,
         "prices": _prices,
+        "reconcile": _reconcile,
     }
     rest = arguments[1:] if verb else arguments
     chosen = verb or "run"
-    makers = {"report": _report_parser, "compare": _compare_parser, "prices": _prices_parser}
+    makers = {
+        "report": _report_parser,
+        "compare": _compare_parser,
+        "prices": _prices_parser,
+        "reconcile": _reconcile_parser,
+    }
     parser = makers[chosen]() if chosen in makers else _run_parser(chosen)
     namespace = parser.parse_intermixed_args(rest)
     return actions[chosen](namespace, arguments)
@@ -233,6 +243,18 @@ def _prices_parser() -> argparse.ArgumentParser:
         prog="run_tests.py prices",
         description="Print the prices in force, or write those of the AWS Price List to a price file.",
         epilog="--refresh reads AWS (free of charge; credentials with pricing:GetProducts). Nothing else does.",
+    )
+    add_arguments(parser)
+    return parser
+
+
+def _reconcile_parser() -> argparse.ArgumentParser:
+    from orchestrator.reconcile_command import add_arguments  # noqa: PLC0415 - brings the analysis and botocore
+
+    parser = _Parser(
+        prog="run_tests.py reconcile",
+        description="Hold a run on AWS against what CloudWatch counted of it; nothing is written.",
+        epilog="Exit codes: 0 as expected, 1 a figure differs, 4 usage error, 5 CloudWatch has no figures (yet).",
     )
     add_arguments(parser)
     return parser
@@ -386,12 +408,36 @@ def _prices(namespace: argparse.Namespace, _arguments: list[str]) -> int:
             sys.stderr.write(f"Wrote {namespace.refresh}: use it with --prices-file {namespace.refresh}\n")
         catalog = prices_in_force(shown)
     except PriceListError as error:
-        raise UsageError(str(error)) from error
+        raise RefusalError(str(error)) from error
     if output_format == "json":
         _print_json(prices_document(catalog))
     else:
         print_all(sys.stdout, prices_text(catalog))
     return ExitCode.OK
+
+
+def _reconcile(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    from orchestrator.reconcile_command import (  # noqa: PLC0415
+        ReconcileError,
+        TooEarlyError,
+        reconcile_run,
+        reconciliation_document,
+        reconciliation_text,
+    )
+
+    output_format = _output_format(namespace)
+    try:
+        found = reconcile_run(namespace.directory)
+    except TooEarlyError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return ExitCode.INCONCLUSIVE
+    except ReconcileError as error:
+        raise RefusalError(str(error)) from error
+    if output_format == "json":
+        _print_json(reconciliation_document(found))
+    else:
+        print_all(sys.stdout, reconciliation_text(found))
+    return found.exit_code
 
 
 def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
