@@ -310,11 +310,13 @@ def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str
     rows: list[Row] = []
     ranks: dict[str, dict[str, float]] = {}
     failures = (this.run.include_failures, baseline.run.include_failures)
+    seen: list[np.ndarray] = []
     for metric in COMPARED_LATENCIES:
-        samples = _samples(metric, mine, theirs, failures)
-        if metric == "first_answer_ms" and samples == _samples("ttft_ms", mine, theirs, failures):
+        values = [_values(metric, *side) for side in zip((mine, theirs), failures, strict=True)]
+        if metric == "first_answer_ms" and all(map(_same, values, seen)):
             continue  # nothing was thought before it was said: one figure, and one test
-        found, rank = _latency(metric, *samples)
+        seen = seen or values
+        found, rank = _latency(metric, *map(sample_of, values))
         rows += found
         ranks |= rank
     rows += [row for metric in COMPARED_SHARES if (row := _share(metric, mine, theirs)) is not None]
@@ -328,14 +330,12 @@ def _in_time(side: Side, cell: str) -> pd.DataFrame:
     return side.records[list(_COLUMNS)].take(own[order])
 
 
-def _samples(
-    metric: str, this: pd.DataFrame, baseline: pd.DataFrame, failures: tuple[bool, bool]
-) -> tuple[Sample, Sample]:
-    def of(records: pd.DataFrame, include_failures: bool) -> Sample:
-        covered = latency_population(records, include_failures)
-        return sample_of(floats(records[column_of(metric, "p50")])[covered])
+def _values(metric: str, records: pd.DataFrame, include_failures: bool) -> np.ndarray:
+    return floats(records[column_of(metric, "p50")])[latency_population(records, include_failures)]
 
-    return of(this, failures[0]), of(baseline, failures[1])
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=True)
 
 
 def _latency(metric: str, new: Sample, old: Sample) -> tuple[list[Row], dict[str, dict[str, float]]]:

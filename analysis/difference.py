@@ -40,11 +40,6 @@ class Sample:
         """Number of values."""
         return len(self.ascending)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sample) and np.array_equal(self.in_time, other.in_time)
-
-    __hash__ = None  # type: ignore[assignment]  # arrays have none
-
     def quantile(self, q: float) -> float:
         """Linear interpolation between the neighbouring order statistics (Hyndman and Fan's type 7)."""
         position = (self.n - 1) * q
