@@ -76,6 +76,14 @@ class Side:
     records: pd.DataFrame
     validity: str | None
     path: str | None = None
+    _rows: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    def rows_of(self, cell: str) -> np.ndarray:
+        """Positions of a cell's records; all cells are looked up at once, the first time."""
+        if not self._rows and len(self.records):
+            found = self.records.groupby("cell", sort=False).indices
+            self._rows.update({str(name): rows for name, rows in found.items()})
+        return self._rows.get(cell, np.empty(0, dtype=np.intp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +333,7 @@ def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str
 
 def _in_time(side: Side, cell: str) -> pd.DataFrame:
     """What is compared of a cell's records, in order of time."""
-    own = np.flatnonzero(flags(side.records["cell"] == cell))
+    own = side.rows_of(cell)
     order = np.argsort(floats(side.records["intended_at"])[own], kind="stable")
     return side.records[list(_COLUMNS)].take(own[order])
 
@@ -401,14 +409,15 @@ def judge(row: Row, threshold: float) -> Row:
     if is_real and abs(size) >= limit:
         is_better = (size > 0.0) == COMPARED_SHARES.get(row.metric, False)
         return replace(row, status=Change.IMPROVED if is_better else Change.REGRESSED)
-    return replace(row, status=Change.WITHIN_NOISE, reason=_remark(is_real, size, interval, limit))
+    shown = f"{limit * 100.0:g} {'percentage points' if row.is_share else '%'}"
+    return replace(row, status=Change.WITHIN_NOISE, reason=_remark(is_real, abs(size) >= limit, shown, interval, limit))
 
 
-def _remark(is_real: bool, size: float, interval: Interval, limit: float) -> str | None:
+def _remark(is_real: bool, is_large: bool, shown: str, interval: Interval, limit: float) -> str | None:
     if is_real:
-        return f"more than chance, but below the threshold of {limit * 100.0:g} %"
-    if abs(size) >= limit:
-        return f"beyond the threshold of {limit * 100.0:g} %, but no more than chance can explain"
+        return f"more than chance, but below the threshold of {shown}"
+    if is_large:
+        return f"beyond the threshold of {shown}, but no more than chance can explain"
     if max(abs(interval[0]), abs(interval[1])) >= limit:
         return "too few samples to exclude a change as large as the threshold"
     return None

@@ -289,7 +289,8 @@ def _plan(namespace: argparse.Namespace, _arguments: list[str]) -> int:
         _print_json(documents[0] if len(documents) == 1 else {"schema_version": 1, "plans": documents})
         return ExitCode.OK
     for preparation in prepared:
-        print_all(sys.stdout, [*_masked(plan_text(preparation)), settings_table(preparation.settings)])
+        shown = [*plan_text(preparation), *_baseline_warnings(preparation)]
+        print_all(sys.stdout, [*_masked(shown), settings_table(preparation.settings)])
     return ExitCode.OK
 
 
@@ -318,7 +319,7 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
     _refuse_shared_directories(prepared)
     for preparation in prepared:
         with _reader_may_leave(sys.stderr):
-            print_all(sys.stderr, _masked(plan_text(preparation)))
+            print_all(sys.stderr, _masked([*plan_text(preparation), *_baseline_warnings(preparation)]))
         require_consent(preparation, sys.stdin, sys.stderr)
     as_json = prepared[0].settings.options.output_format == "json"
     results: list[SuiteResult] = []
@@ -336,6 +337,14 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
             _print_json(documents[0] if len(prepared) == 1 else {"schema_version": 1, "runs": documents})
     left_over = [ExitCode.INTERRUPTED] if len(results) < len(prepared) else []
     return worst([*(result.exit_code for result in results), *left_over])
+
+
+def _baseline_warnings(preparation: Preparation) -> list[str]:
+    if preparation.settings.options.baseline is None:
+        return []
+    from orchestrator.baseline_check import foreseeable_gaps  # noqa: PLC0415 - brings the analysis
+
+    return foreseeable_gaps(preparation)
 
 
 def _refuse_shared_directories(prepared: Sequence[Preparation]) -> None:

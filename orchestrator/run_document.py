@@ -34,7 +34,7 @@ class RunDocument:
 
     def __init__(self, directory: RunDirectory, settings: Settings, cells: Sequence[Cell], start: RunStart) -> None:
         self._directory = directory
-        self._content = _first_content(settings, cells, start)
+        self._content = first_content(settings, cells, start)
         self.write()
 
     def write(self) -> None:
@@ -71,7 +71,8 @@ class RunDocument:
         self.write()
 
 
-def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -> dict[str, Any]:
+def first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -> dict[str, Any]:
+    """What `run.json` says before anything is sent."""
     scenario, options = settings.scenario, settings.options
     models = {cell.load_model for cell in cells}
     return {

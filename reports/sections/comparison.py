@@ -14,8 +14,8 @@ def sentence(found: Mapping[str, Any]) -> str:
     """The outcome with what it rests on."""
     baseline = found["baseline"].get("run_id") or found["baseline"].get("path") or "the baseline"
     return (
-        f"{str(found['status']).capitalize()} against {baseline}: {found['tests']} figures of {len(found['cells'])} "
-        f"cells compared, corrected for that number; latencies count from {found['threshold'] * 100.0:g} % on."
+        f"{str(found['status']).capitalize()} against {baseline}: {found['tests']} figures compared, corrected for "
+        f"that number; latencies count from {found['threshold'] * 100.0:g} % on."
     )
 
 

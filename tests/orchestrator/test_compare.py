@@ -97,7 +97,9 @@ def test_a_report_with_a_baseline_fails_on_a_regression_and_shows_it(
     arguments = ["report", str(runs / "slow"), "--baseline", str(runs / "old"), "--fail-on", "both"]
 
     assert main(arguments) == 1
-    assert "Regressed: us-default: ttft_ms p50 +" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Regressed against run-1: " in shown
+    assert "Regressed: us-default: ttft_ms p50 +" in shown
     summary_md = (runs / "slow" / "summary.md").read_text(encoding="utf-8")
     assert "### Against the baseline" in summary_md
     assert "❌ regressed" in summary_md
@@ -111,6 +113,13 @@ def test_a_report_that_only_a_regression_may_fail_needs_a_baseline(
     assert main(["report", str(runs / "other"), "--fail-on", "regression"]) == 5
     assert "There is no baseline to compare with" in capsys.readouterr().out
     assert main(["report", str(runs / "other"), "--baseline", "/nowhere"]) == 4
+
+
+def test_the_plan_says_before_the_run_what_will_not_be_comparable(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "smoke", "--baseline", str(runs / "old")]) == 0
+    assert "This run will not be comparable with its baseline: scenario: smoke" in capsys.readouterr().out
 
 
 def test_a_run_is_not_written_over_its_baseline(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
