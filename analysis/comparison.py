@@ -82,7 +82,7 @@ class Side:
         """Positions of a cell's records; all cells are looked up at once, the first time."""
         if not self._rows and len(self.records):
             found = self.records.groupby("cell", sort=False).indices
-            self._rows.update({str(name): rows for name, rows in found.items()})
+            self._rows.update({str(name): np.asarray(rows) for name, rows in found.items()})
         return self._rows.get(cell, np.empty(0, dtype=np.intp))
 
 

@@ -21,6 +21,6 @@ def foreseeable_gaps(preparation: Preparation) -> list[str]:
     pairs, alone, _ = pair_cells(planned, [cell for cell in baseline.cells if cell.status == "finished"])
     found = [f"Cell {cell.name} will have nothing to be compared with in the baseline" for cell in alone]
     for pair in pairs:
-        differs = "; ".join(map(str, cell_differences(pair.this, pair.baseline)))
-        found += [f"Cell {pair.this.name} will not be comparable: {differs}"] if differs else []
+        apart = "; ".join(map(str, cell_differences(pair.this, pair.baseline)))
+        found += [f"Cell {pair.this.name} will not be comparable: {apart}"] if apart else []
     return found
