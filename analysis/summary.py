@@ -9,15 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.comparison import (
-    DEFAULT_THRESHOLD,
-    Comparison,
-    Side,
-    compare_cells,
-    compare_runs,
-    tier_pairs,
-    without_baseline,
-)
+from analysis.comparison import Side
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
@@ -26,13 +18,13 @@ from analysis.metrics import Metrics, judge_messages, measure
 from analysis.phases import Windows, measured_seconds, window_of
 from analysis.records import RecordSet, derive, load_records
 from analysis.saturation import saturation_section
+from analysis.sides import against_baseline, between_tiers, catalog_of
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
 from bedrock.catalog import Catalog
-from bedrock.prices import catalog_with
 from scenarios.objectives import Objective, ObjectiveError, parse_objective
-from scenarios.run_directory import RunDirectory, RunDirectoryError, write_text
+from scenarios.run_directory import RunDirectory, write_text
 
 SUMMARY_SCHEMA_VERSION = 1
 
@@ -61,43 +53,13 @@ def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[
 
     `overrides` replaces values of run.json: another baseline, another `fail_on`.
     """
-    run = _with(read_run_info(directory), overrides)
-    prices = catalog or _catalog_of(directory, run)
-    loaded, records = _judged_records(directory, run, prices)
+    run = read_run_info(directory)
+    run = replace(run, raw={**run.raw, **overrides}) if overrides else run
+    prices = catalog or catalog_of(directory, run)
+    loaded = load_records(directory, run.run_id)
+    records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
     cells = [_evidence(directory, cell, records, run) for cell in run.cells]
     return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
-
-
-def read_side(directory: Path, catalog: Catalog | None = None) -> Side:
-    """A results directory as one side of a comparison; RunDirectoryError if it is none."""
-    run = read_run_info(directory)
-    _, records = _judged_records(directory, run, catalog or _catalog_of(directory, run))
-    return Side(run, records, _validity_of(directory), str(directory))
-
-
-def _catalog_of(directory: Path, run: RunInfo) -> Catalog:
-    """The prices of the run: of the file that replaces them now, else of the one that it was given; PricesError."""
-    kept = RunDirectory(directory).prices_yaml
-    given = run.raw.get("prices_file")
-    return catalog_with(Path(given) if isinstance(given, str) else kept if kept.exists() else None)
-
-
-def _with(run: RunInfo, overrides: Mapping[str, Any] | None) -> RunInfo:
-    return replace(run, raw={**run.raw, **overrides}) if overrides else run
-
-
-def _judged_records(directory: Path, run: RunInfo, prices: Catalog) -> tuple[RecordSet, pd.DataFrame]:
-    loaded = load_records(directory, run.run_id)
-    return loaded, judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
-
-
-def _validity_of(directory: Path) -> str | None:
-    """The validity status in a run's summary; None where it was never analysed."""
-    try:
-        summary = json.loads(RunDirectory(directory).summary_json.read_text(encoding="utf-8"))
-        return str(summary["validity"]["status"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
@@ -142,7 +104,7 @@ def _summary(
     validity = check_validity(cells, loaded.skipped)
     total = measure(records, measured_seconds(windows, sorted(records["cell"].unique())), run.include_failures)
     this = Side(run, records, validity.status)
-    comparison = _against_baseline(this, catalog)
+    comparison = against_baseline(this, catalog)
     unclosed = [cell.name for cell in cells if cell.books_unclosed]
     verdict = decide(
         results,
@@ -183,28 +145,9 @@ def _summary(
         "saturation": saturation,
         "recommendations": [finding.as_dict() for finding in findings],
         "comparison": None if comparison is None else comparison.as_dict(),
-        "tier_comparison": _between_tiers(this),
+        "tier_comparison": between_tiers(this),
     }
     return {name: finite(part) for name, part in content.items()}
-
-
-def _against_baseline(this: Side, catalog: Catalog) -> Comparison | None:
-    """The comparison with the run's baseline; None where it has none."""
-    path = this.run.baseline
-    if path is None:
-        return None
-    limit = this.run.regression_threshold
-    threshold = DEFAULT_THRESHOLD if limit is None else limit
-    try:
-        return compare_runs(this, read_side(Path(path), catalog), threshold=threshold)
-    except RunDirectoryError as error:
-        return without_baseline(path, str(error), threshold)
-
-
-def _between_tiers(this: Side) -> dict[str, Any] | None:
-    """Each cell of another tier against the default tier; None in a run of one tier."""
-    pairs = tier_pairs(this.run)
-    return compare_cells(this, pairs).as_dict() if pairs else None
 
 
 def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[ObjectiveResult]:

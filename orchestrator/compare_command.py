@@ -11,7 +11,8 @@ from rich.table import Table
 from analysis.comparability import DIMENSIONS, Pair
 from analysis.comparison import DEFAULT_THRESHOLD, CellComparison, Change, Comparison, Row, compare_cells, compare_runs
 from analysis.inputs import CellInfo
-from analysis.summary import finite, read_side
+from analysis.sides import read_side
+from analysis.summary import finite
 from orchestrator.exit_codes import ExitCode
 from orchestrator.tables import MISSING
 from reports import numbers

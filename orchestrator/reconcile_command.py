@@ -26,7 +26,7 @@ from analysis.reconciliation import (
     reconcile,
     window_of,
 )
-from analysis.summary import read_side
+from analysis.sides import read_side
 from bedrock.catalog import is_arn
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts

@@ -16,7 +16,8 @@ from analysis.comparison import (
     judge,
     tier_pairs,
 )
-from analysis.summary import analyse, read_side, write_summary
+from analysis.sides import read_side
+from analysis.summary import analyse, write_summary
 from tests.support.run_builder import CellSpec, build_run
 
 CELL = CellSpec("a", n=600, rate_rps=20.0)

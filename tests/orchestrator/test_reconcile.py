@@ -11,7 +11,7 @@ import pytest
 from botocore.stub import Stubber
 
 from analysis.reconciliation import ServiceFigures, reconcile, window_of
-from analysis.summary import read_side
+from analysis.sides import read_side
 from orchestrator.cli import main
 from orchestrator.reconcile_command import (
     ReconcileError,
