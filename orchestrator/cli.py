@@ -9,16 +9,18 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bedrock.clock import now
 from bedrock.outcome import mask_accounts
 from bedrock.prices import PricesError
+from orchestrator.answer import Answer, RefusalError
 from orchestrator.consent import require_consent
 from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
-from orchestrator.flags import DEFAULT_REGION, FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
+from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
 from orchestrator.identity import new_run_id
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
@@ -34,7 +36,13 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-VERBS = ("run", "plan", "doctor", "report", "compare", "prices", "reconcile")
+#: Commands that read and print, and the module of each.
+_READERS = {
+    "compare": "orchestrator.compare_command",
+    "prices": "orchestrator.prices_command",
+    "reconcile": "orchestrator.reconcile_command",
+}
+VERBS = ("run", "plan", "doctor", "report", *_READERS)
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -60,10 +68,6 @@ _OTHER_COMMANDS = (
 
 class UsageError(ValueError):
     """The command line makes no sense; the text says why."""
-
-
-class RefusalError(ValueError):
-    """What was asked for makes sense, and cannot be done; the text says why."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -145,19 +149,14 @@ def _dispatch(arguments: list[str]) -> int:
         "plan": _plan,
         "doctor": _doctor,
         "report": _report,
-        "compare": _compare,
-        "prices": _prices,
-        "reconcile": _reconcile,
+        **dict.fromkeys(_READERS, _read),
     }
     rest = arguments[1:] if verb else arguments
     chosen = verb or "run"
-    makers = {
-        "report": _report_parser,
-        "compare": _compare_parser,
-        "prices": _prices_parser,
-        "reconcile": _reconcile_parser,
-    }
-    parser = makers[chosen]() if chosen in makers else _run_parser(chosen)
+    if chosen in _READERS:
+        parser = _reader_parser(chosen)
+    else:
+        parser = _report_parser() if chosen == "report" else _run_parser(chosen)
     namespace = parser.parse_intermixed_args(rest)
     return actions[chosen](namespace, arguments)
 
@@ -222,41 +221,12 @@ def _report_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compare_parser() -> argparse.ArgumentParser:
-    # The analysis takes a second to import: only the commands that need it pay for it.
-    from orchestrator.compare_command import add_arguments  # noqa: PLC0415
-
-    parser = _Parser(
-        prog="run_tests.py compare",
-        description="Compare two results directories, or two cells of one; no network, nothing is written.",
-        epilog="Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared.",
-    )
-    add_arguments(parser)
-    return parser
-
-
-def _prices_parser() -> argparse.ArgumentParser:
-    # botocore takes 0.2 s to import.
-    from orchestrator.prices_command import add_arguments  # noqa: PLC0415
-
-    parser = _Parser(
-        prog="run_tests.py prices",
-        description="Print the prices in force, or write those of the AWS Price List to a price file.",
-        epilog="--refresh reads AWS (free of charge; credentials with pricing:GetProducts). Nothing else does.",
-    )
-    add_arguments(parser)
-    return parser
-
-
-def _reconcile_parser() -> argparse.ArgumentParser:
-    from orchestrator.reconcile_command import add_arguments  # noqa: PLC0415 - brings the analysis and botocore
-
-    parser = _Parser(
-        prog="run_tests.py reconcile",
-        description="Hold a run on AWS against what CloudWatch counted of it; nothing is written.",
-        epilog="Exit codes: 0 as expected, 1 a figure differs, 4 usage error, 5 CloudWatch has no figures (yet).",
-    )
-    add_arguments(parser)
+def _reader_parser(verb: str) -> argparse.ArgumentParser:
+    command = import_module(_READERS[verb])  # brings the analysis or botocore: only who needs them pays for them
+    parser = _Parser(prog=f"run_tests.py {verb}", description=command.DESCRIPTION, epilog=command.EPILOG)
+    command.add_arguments(parser)
+    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+    parser.set_defaults(answer=command.answer)
     return parser
 
 
@@ -378,75 +348,14 @@ def _output_format(namespace: argparse.Namespace) -> str:
         raise ScenarioError(Problem(source, str(error))) from error
 
 
-def _compare(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.compare_command import (  # noqa: PLC0415
-        CompareError,
-        compare,
-        comparison_document,
-        comparison_text,
-        exit_code_of,
-    )
-
+def _read(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     output_format = _output_format(namespace)
-    try:
-        comparison = compare(namespace)
-    except CompareError as error:
-        raise UsageError(str(error).rstrip(".")) from error
+    answer: Answer = namespace.answer(namespace)
     if output_format == "json":
-        _print_json(comparison_document(comparison))
+        _print_json(answer.document)
     else:
-        print_all(sys.stdout, comparison_text(comparison))
-    return exit_code_of(comparison)
-
-
-def _prices(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.prices_command import (  # noqa: PLC0415
-        PriceListError,
-        prices_document,
-        prices_in_force,
-        prices_text,
-        refresh,
-    )
-
-    output_format = _output_format(namespace)
-    shown = namespace.prices_file or os.environ.get("PRICES_FILE")
-    try:
-        if namespace.refresh is not None:
-            refresh(namespace.refresh, namespace.region or DEFAULT_REGION)
-            shown = str(namespace.refresh)
-            sys.stderr.write(f"Wrote {namespace.refresh}: use it with --prices-file {namespace.refresh}\n")
-        catalog = prices_in_force(shown)
-    except PriceListError as error:
-        raise RefusalError(str(error)) from error
-    if output_format == "json":
-        _print_json(prices_document(catalog))
-    else:
-        print_all(sys.stdout, prices_text(catalog))
-    return ExitCode.OK
-
-
-def _reconcile(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.reconcile_command import (  # noqa: PLC0415
-        ReconcileError,
-        TooEarlyError,
-        reconcile_run,
-        reconciliation_document,
-        reconciliation_text,
-    )
-
-    output_format = _output_format(namespace)
-    try:
-        found = reconcile_run(namespace.directory)
-    except TooEarlyError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return ExitCode.INCONCLUSIVE
-    except ReconcileError as error:
-        raise RefusalError(str(error)) from error
-    if output_format == "json":
-        _print_json(reconciliation_document(found))
-    else:
-        print_all(sys.stdout, reconciliation_text(found))
-    return found.exit_code
+        print_all(sys.stdout, answer.lines)
+    return answer.exit_code
 
 
 def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
