@@ -14,10 +14,10 @@ from bedrock.clock import now
 from bedrock.outcome import mask_accounts
 from bedrock.prices import PricesError
 from orchestrator import assignments
+from orchestrator.answer import RefusalError
 from orchestrator.command_line import (
     SCENARIOS,
     Parser,
-    RefusalError,
     UsageError,
     add_flag,
     add_format,

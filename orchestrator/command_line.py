@@ -23,10 +23,6 @@ class UsageError(ValueError):
     """The command line makes no sense; the text says why."""
 
 
-class RefusalError(ValueError):
-    """What was asked for makes sense, and cannot be done; the text says why."""
-
-
 class Parser(argparse.ArgumentParser):
     """argparse ends with code 2, which means interrupted here."""
 

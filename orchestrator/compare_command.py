@@ -13,6 +13,7 @@ from analysis.comparison import DEFAULT_THRESHOLD, CellComparison, Change, Compa
 from analysis.inputs import CellInfo
 from analysis.sides import read_side
 from analysis.summary import finite
+from orchestrator.answer import Answer, RefusalError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.tables import MISSING
 from reports import numbers
@@ -20,6 +21,9 @@ from reports.text import clean_tree
 from scenarios.model import did_you_mean
 from scenarios.run_directory import RunDirectoryError
 from scenarios.units import parse_share
+
+DESCRIPTION = "Compare two results directories, or two cells of one; no network, nothing is written."
+EPILOG = "Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared."
 
 SCHEMA_VERSION = 1
 
@@ -34,7 +38,7 @@ _STYLES = {
 }
 
 
-class CompareError(ValueError):
+class CompareError(RefusalError):
     """What was asked for cannot be compared; the text says why."""
 
 
@@ -45,7 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", metavar="CELL,CELL", help="two cells of DIR, the second is the baseline")
     parser.add_argument("--across", metavar="NAME,...", help=f"what is meant to differ: {', '.join(DIMENSIONS)}")
     parser.add_argument("--regression-threshold", metavar="SHARE", help="change of a latency that counts; default 10%%")
-    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+
+
+def answer(namespace: argparse.Namespace) -> Answer:
+    """The command's answer; CompareError, RunDirectoryError or PricesError for what cannot be compared."""
+    found = compare(namespace)
+    return Answer(exit_code_of(found), comparison_document(found), comparison_text(found))
 
 
 def compare(namespace: argparse.Namespace) -> Comparison:

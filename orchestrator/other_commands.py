@@ -1,17 +1,17 @@
 """The commands that neither send nor render: check, look up, compare, reconcile."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 
 from bedrock.outcome import mask_accounts
+from orchestrator.answer import Answer
 from orchestrator.command_line import (
     SCENARIOS,
     Parser,
-    RefusalError,
-    UsageError,
     add_format,
     find_scenario,
     from_here,
@@ -20,7 +20,6 @@ from orchestrator.command_line import (
     reader_may_leave,
 )
 from orchestrator.exit_codes import ExitCode
-from orchestrator.flags import DEFAULT_REGION
 from orchestrator.listing import inventory, inventory_tables
 from orchestrator.tables import print_all
 from orchestrator.validation import validate, validation_document, validation_text
@@ -86,113 +85,29 @@ def _schema(_namespace: argparse.Namespace, _arguments: list[str]) -> int:
     return ExitCode.OK
 
 
-def _compare_parser() -> argparse.ArgumentParser:
-    # The analysis takes a second to import: only the commands that need it pay for it.
-    from orchestrator.compare_command import add_arguments  # noqa: PLC0415
+def _reader(verb: str) -> Command:
+    """A command that reads and prints. Its module brings the analysis or botocore: only who needs it pays for that."""
+    return Command(partial(_reader_parser, verb), _read)
 
-    parser = Parser(
-        prog="run_tests.py compare",
-        description="Compare two results directories, or two cells of one; no network, nothing is written.",
-        epilog="Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared.",
-    )
-    add_arguments(parser)
+
+def _reader_parser(verb: str) -> argparse.ArgumentParser:
+    command = import_module(f"orchestrator.{verb}_command")
+    parser = Parser(prog=f"run_tests.py {verb}", description=command.DESCRIPTION, epilog=command.EPILOG)
+    command.add_arguments(parser)
+    add_format(parser)
+    parser.set_defaults(answer=command.answer)
     return parser
 
 
-def _compare(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.compare_command import (  # noqa: PLC0415
-        CompareError,
-        compare,
-        comparison_document,
-        comparison_text,
-        exit_code_of,
-    )
-
+def _read(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     output_format = output_format_of(namespace)
-    try:
-        comparison = compare(namespace)
-    except CompareError as error:
-        raise UsageError(str(error).rstrip(".")) from error
-    if output_format == "json":
-        print_json(comparison_document(comparison))
-    else:
-        print_all(sys.stdout, comparison_text(comparison))
-    return exit_code_of(comparison)
-
-
-def _prices_parser() -> argparse.ArgumentParser:
-    # botocore takes 0.2 s to import.
-    from orchestrator.prices_command import add_arguments  # noqa: PLC0415
-
-    parser = Parser(
-        prog="run_tests.py prices",
-        description="Print the prices in force, or write those of the AWS Price List to a price file.",
-        epilog="--refresh reads AWS (free of charge; credentials with pricing:GetProducts). Nothing else does.",
-    )
-    add_arguments(parser)
-    return parser
-
-
-def _prices(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.prices_command import (  # noqa: PLC0415
-        PriceListError,
-        prices_document,
-        prices_in_force,
-        prices_text,
-        refresh,
-    )
-
-    output_format = output_format_of(namespace)
-    shown = namespace.prices_file or os.environ.get("PRICES_FILE")
-    try:
-        if namespace.refresh is not None:
-            refresh(namespace.refresh, namespace.region or DEFAULT_REGION)
-            shown = str(namespace.refresh)
-            sys.stderr.write(f"Wrote {namespace.refresh}: use it with --prices-file {namespace.refresh}\n")
-        catalog = prices_in_force(shown)
-    except PriceListError as error:
-        raise RefusalError(str(error)) from error
-    if output_format == "json":
-        print_json(prices_document(catalog))
-    else:
-        print_all(sys.stdout, prices_text(catalog))
-    return ExitCode.OK
-
-
-def _reconcile_parser() -> argparse.ArgumentParser:
-    from orchestrator.reconcile_command import add_arguments  # noqa: PLC0415 - brings the analysis and botocore
-
-    parser = Parser(
-        prog="run_tests.py reconcile",
-        description="Hold a run on AWS against what CloudWatch counted of it; nothing is written.",
-        epilog="Exit codes: 0 as expected, 1 a figure differs, 4 usage error, 5 CloudWatch has no figures (yet).",
-    )
-    add_arguments(parser)
-    return parser
-
-
-def _reconcile(namespace: argparse.Namespace, _arguments: list[str]) -> int:
-    from orchestrator.reconcile_command import (  # noqa: PLC0415
-        ReconcileError,
-        TooEarlyError,
-        reconcile_run,
-        reconciliation_document,
-        reconciliation_text,
-    )
-
-    output_format = output_format_of(namespace)
-    try:
-        found = reconcile_run(namespace.directory)
-    except TooEarlyError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return ExitCode.INCONCLUSIVE
-    except ReconcileError as error:
-        raise RefusalError(str(error)) from error
-    if output_format == "json":
-        print_json(reconciliation_document(found))
-    else:
-        print_all(sys.stdout, reconciliation_text(found))
-    return found.exit_code
+    answer: Answer = namespace.answer(namespace)
+    with reader_may_leave(sys.stdout):
+        if output_format == "json":
+            print_json(answer.document)
+        else:
+            print_all(sys.stdout, answer.lines)
+    return answer.exit_code
 
 
 #: Commands by name.
@@ -200,7 +115,7 @@ COMMANDS = {
     "validate": Command(_validate_parser, _validate),
     "list": Command(_list_parser, _list),
     "schema": Command(_schema_parser, _schema),
-    "compare": Command(_compare_parser, _compare),
-    "prices": Command(_prices_parser, _prices),
-    "reconcile": Command(_reconcile_parser, _reconcile),
+    "compare": _reader("compare"),
+    "prices": _reader("prices"),
+    "reconcile": _reader("reconcile"),
 }

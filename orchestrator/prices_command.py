@@ -1,6 +1,7 @@
 """`prices`: which prices are in force, and `--refresh`: those of the AWS Price List, written to a price file."""
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,14 @@ from bedrock.catalog import Catalog, default_catalog
 from bedrock.outcome import mask_accounts
 from bedrock.price_list import OFFERS, prices_of
 from bedrock.prices import PriceFile, catalog_with
+from orchestrator.answer import Answer, RefusalError
+from orchestrator.exit_codes import ExitCode
+from orchestrator.flags import DEFAULT_REGION
 from orchestrator.tables import MISSING
 from scenarios.run_directory import write_text
+
+DESCRIPTION = "Print the prices in force, or write those of the AWS Price List to a price file."
+EPILOG = "--refresh reads AWS (free of charge; credentials with pricing:GetProducts). Nothing else does."
 
 #: The Price List is served in few regions, and this one has all prices.
 _PRICE_LIST_REGION = "us-east-1"
@@ -26,7 +33,7 @@ _TIMEOUT_S = 20.0
 _MOST_PAGES = 200
 
 
-class PriceListError(ValueError):
+class PriceListError(RefusalError):
     """The Price List cannot be read; the text says why and what to do."""
 
 
@@ -35,7 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prices-file", metavar="FILE", help="show the prices with those of this file")
     parser.add_argument("--refresh", type=Path, metavar="FILE", help="write the prices of the AWS Price List to FILE")
     parser.add_argument("--region", metavar="NAME", help="region of these prices; default us-east-1")
-    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+
+
+def answer(namespace: argparse.Namespace) -> Answer:
+    """The command's answer; PriceListError or PricesError says why there is none."""
+    shown = namespace.prices_file or os.environ.get("PRICES_FILE")
+    lines = []
+    if namespace.refresh is not None:
+        refresh(namespace.refresh, namespace.region or DEFAULT_REGION)
+        shown = str(namespace.refresh)
+        lines = [f"Wrote {shown}: use it with --prices-file {shown}"]
+    catalog = prices_in_force(shown)
+    return Answer(ExitCode.OK, prices_document(catalog), [*prices_text(catalog), *lines])
 
 
 def refresh(path: Path, region: str, client: Any = None) -> PriceFile:

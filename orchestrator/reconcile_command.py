@@ -30,9 +30,13 @@ from analysis.sides import read_side
 from bedrock.catalog import is_arn
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
+from orchestrator.answer import Answer, RefusalError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.tables import MISSING
 from reports.text import clean
+
+DESCRIPTION = "Hold a run on AWS against what CloudWatch counted of it; nothing is written."
+EPILOG = "Exit codes: 0 as expected, 1 a figure differs, 4 usage error, 5 CloudWatch has no figures (yet)."
 
 SCHEMA_VERSION = 1
 
@@ -46,7 +50,7 @@ _TIMEOUT_S = 20.0
 ClientOf = Callable[[str], Any]
 
 
-class ReconcileError(ValueError):
+class ReconcileError(RefusalError):
     """The run cannot be held against CloudWatch; the text says why."""
 
 
@@ -84,7 +88,15 @@ class Reconciliation:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `reconcile` takes."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="results directory of a run on AWS")
-    parser.add_argument("--format", metavar="FORMAT", dest="output_format", help="text or json on stdout")
+
+
+def answer(namespace: argparse.Namespace) -> Answer:
+    """The command's answer; ReconcileError or RunDirectoryError says why there is none."""
+    try:
+        found = reconcile_run(namespace.directory)
+    except TooEarlyError as error:
+        return Answer(ExitCode.INCONCLUSIVE, {"schema_version": SCHEMA_VERSION, "reason": str(error)}, [str(error)])
+    return Answer(found.exit_code, reconciliation_document(found), reconciliation_text(found))
 
 
 def reconcile_run(
