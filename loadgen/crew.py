@@ -52,6 +52,9 @@ class Crew(Protocol):
     def drain(self, timeout_s: float) -> None:
         """End sending everywhere and wait until open calls have ended."""
 
+    def hurry(self) -> None:
+        """Wait no longer for open calls: somebody has asked a second time."""
+
     def close(self) -> None:
         """The test is over."""
 
@@ -90,6 +93,10 @@ class LocalCrew:
     def drain(self, timeout_s: float) -> None:
         """End sending and wait until open calls have ended."""
         self._member.drained = self._participant.drain(timeout_s)
+
+    def hurry(self) -> None:
+        """Wait no longer for open calls."""
+        self._participant.hurry()
 
     def close(self) -> None:
         """All users have ended."""
