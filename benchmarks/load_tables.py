@@ -1,6 +1,6 @@
 """The load benchmark's results as plain text, from the content of its JSON file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.emulator_tables import table
@@ -12,7 +12,7 @@ Content = Mapping[str, Any]
 
 def render(results: Content) -> str:
     """A table and its verdicts for each part that was measured."""
-    parts = {"frozen": _frozen, "rate": _rate, "replay": _replay, "slots": _slots}
+    parts: dict[str, Callable[[Any], str]] = {"frozen": _frozen, "rate": _rate, "replay": _replay, "slots": _slots}
     return "\n\n".join([_set_up(results), *(parts[name](content) for name, content in results["parts"].items())])
 
 

@@ -16,7 +16,6 @@ from loadgen import messages
 from loadgen.cell_output import HEALTH, CellOutput, DirectoryOutput, is_shared
 from loadgen.dealing import Deal
 from loadgen.health import HealthMonitor
-from loadgen.hub_stalls import calm_collector
 from loadgen.phases import PhaseClock
 from loadgen.preparation import Preparation, prepare
 from loadgen.session import LoadSession, Sampler
@@ -117,7 +116,6 @@ class Participant:
 
     def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
         """Start the schedule."""
-        calm_collector()
         if self.session is not None:
             self.session.begin(phases, start_at, deals)
 

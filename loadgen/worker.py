@@ -9,6 +9,7 @@ from typing import Any
 from bedrock.clock import follow, now
 from loadgen import messages
 from loadgen.dealing import Deal
+from loadgen.hub_stalls import calm_collector
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
 from loadgen.phases import PhaseClock
@@ -71,6 +72,7 @@ class Worker:
         data = msg.data
         if data["load_id"] != self._load_id:
             return
+        calm_collector()
         follow(data["ahead_s"])
         deals = [Deal(*row) for row in data["deals"]]
         self._participant.begin(PhaseClock.from_message(data["phases"]), data["start_at"], deals)
