@@ -2,7 +2,8 @@
 
 stdout has a table for each part, `--json FILE` all numbers, stderr the progress; `benchmarks.command` has the exit
 codes. The parts: `frozen`, a service that stands still for a while, in open and closed loop; `rate`, a rate held by two
-processes; `replay`, a trace; `slots`, the memory of idle slots.
+processes; `replay`, a trace; `slots`, the memory of idle slots. `load_average` is the machine's over the minute before
+each part: others' work is in every figure.
 """
 
 import argparse
@@ -13,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.command import Parser, check_writable, run, work_directory
 from benchmarks.load_parts import FULL, QUICK, Effort, measure_frozen, measure_rate, measure_replay, measure_slots
@@ -45,9 +48,12 @@ def _run(arguments: Sequence[str]) -> None:
     effort, cores = QUICK if options.quick else FULL, share_cores(usable_cores())
     with work_directory(options.keep) as directory:
         rig = Rig(cores, directory.absolute(), options.seed)
-        measured = {name: PARTS[name](rig, effort) for name in options.parts}
+        measured, busy = {}, {}
+        for name in options.parts:
+            busy[name] = round(psutil.getloadavg()[0], 2)
+            measured[name] = PARTS[name](rig, effort)
     command = shlex.join(["python", "-m", "benchmarks.load", *arguments])
-    results = to_dict(measured, cores, effort, options.seed, command)
+    results = to_dict(measured, cores, effort, options.seed, command) | {"load_average": busy}
     print(render(results))
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -24,7 +24,14 @@ def _set_up(results: Content) -> str:
         if cores["emulator"] is None
         else f"emulator on core {_list(cores['emulator'])}, generators on {_list(cores['generators'])}"
     )
-    return f"{machine['cores']} cores of {machine['cpu']}; {place}\nPython {machine['python']}, {versions}"
+    busy = ", ".join(f"{average:.2f} before {name}" for name, average in results["load_average"].items())
+    return "\n".join(
+        [
+            f"{machine['cores']} cores of {machine['cpu']}; {place}",
+            f"Python {machine['python']}, {versions}",
+            f"Load average of the machine: {busy}",
+        ]
+    )
 
 
 def _list(numbers: Sequence[int]) -> str:
