@@ -13,6 +13,7 @@ from bedrock.clock import now
 from benchmarks.command import tell
 from benchmarks.emulator_truth import Window
 from benchmarks.generator_process import GeneratorProcess
+from benchmarks.load_bystander import bystander
 from benchmarks.load_rig import MANGAASSIST, Rig, records_of
 from benchmarks.load_rows import (
     FrozenRow,
@@ -134,10 +135,11 @@ def _measure_rate(rig: Rig, effort: Effort, name: str, folder: str, launch: Laun
     users = _users(_slots(effort.rate_rps))
     with rig.emulator(folder) as emulator, launch(folder, emulator.url, *_MODEL, *users, *rate) as generator:
         window = Window(*generator.await_schedule())
-        _sleep_until(window.end)
+        with bystander(rig.cores.generators) as late_ms:
+            _sleep_until(window.end)
         records = records_of(generator)
     schedule = list(make_schedule([stage]).arrivals(rig.seed))
-    return rate_row(name, schedule, records, emulator.truth(), window)
+    return rate_row(name, schedule, records, emulator.truth(), window, late_ms=late_ms)
 
 
 def measure_replay(rig: Rig, effort: Effort) -> ReplayRow:
@@ -154,9 +156,10 @@ def measure_replay(rig: Rig, effort: Effort) -> ReplayRow:
         rig.locust("replay", emulator.url, *slots, *replay, file=MANGAASSIST) as generator,
     ):
         start_at, end_at = generator.await_schedule("replay")
-        _sleep_until(end_at)
+        with bystander(rig.cores.generators) as late_ms:
+            _sleep_until(end_at)
         records = records_of(generator)
-    return replay_row(trace, records, emulator.truth(), start_at)
+    return replay_row(trace, records, emulator.truth(), start_at, late_ms=late_ms)
 
 
 def measure_slots(rig: Rig, effort: Effort) -> SlotsRow:

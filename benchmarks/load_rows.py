@@ -81,7 +81,7 @@ class RateRow:
     """A rate held by several processes.
 
     `offered` arrivals are those of the schedule, computed apart from the run; `achieved_rps` counts the calls that
-    began between its start and its end.
+    began between its start and its end. `bystander_late_ms` is what the machine is late by itself (`load_bystander`).
     """
 
     processes: str
@@ -91,6 +91,7 @@ class RateRow:
     achieved_rps: float
     deviation_pct: float
     send_lag_ms: Summary
+    bystander_late_ms: Summary
     dropped: int
     outcomes: Mapping[str, int]
     by_process: Mapping[str, int]
@@ -100,7 +101,7 @@ class RateRow:
 
 def rate_row(
     processes: str, schedule: Sequence[Arrival], records: Sequence[InvocationRecord], truth: Sequence[ServerCall],
-    window: Window,
+    window: Window, *, late_ms: Sequence[float],
 ) -> RateRow:  # fmt: skip
     """The numbers of a run whose schedule began and ended with the window."""
     began = sum(record.started_at is not None and record.started_at in window for record in records)
@@ -114,6 +115,7 @@ def rate_row(
         achieved_rps=began / window.seconds,
         deviation_pct=deviation_pct,
         send_lag_ms=lag,
+        bystander_late_ms=summarise(late_ms),
         dropped=outcomes.get(Outcome.DROPPED, 0),
         outcomes=outcomes,
         by_process=dict(sorted(Counter(record.process for record in records).items())),
@@ -144,14 +146,16 @@ class ReplayRow:
     due_error_ms: float | None
     gap_error_ms: Summary
     send_lag_ms: Summary
+    bystander_late_ms: Summary
     outcomes: Mapping[str, int]
     ledger: Ledger
     targets: Mapping[str, bool]
 
 
 def replay_row(
-    trace: Sequence[TraceRow], records: Sequence[InvocationRecord], truth: Sequence[ServerCall], start_at: float
-) -> ReplayRow:
+    trace: Sequence[TraceRow], records: Sequence[InvocationRecord], truth: Sequence[ServerCall], start_at: float,
+    *, late_ms: Sequence[float],
+) -> ReplayRow:  # fmt: skip
     """A trace of times (seconds from its first message) and query types, held against its replay from `start_at` on."""
     by_index = {index_of(record.message_id): record for record in records}
     told = [(at_s, name, by_index.get(index)) for index, (at_s, name) in enumerate(trace)]
@@ -170,6 +174,7 @@ def replay_row(
         due_error_ms=due_error_ms,
         gap_error_ms=summarise(_gap_errors_ms(told)),
         send_lag_ms=lag,
+        bystander_late_ms=summarise(late_ms),
         outcomes=_outcomes(records),
         ledger=ledger,
         targets={

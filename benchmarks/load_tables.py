@@ -76,7 +76,7 @@ def _rate_row(row: Content) -> dict[str, str]:
         "offered/s": _number(row["offered_rps"], 2),
         "achieved/s": _number(row["achieved_rps"], 2),
         "difference %": f"{row['deviation_pct']:+.3f}",
-        **_lag(row["send_lag_ms"]),
+        **_lag(row),
         "dropped": _number(row["dropped"]),
         "outcomes": _counts(row["outcomes"]),
     }
@@ -91,7 +91,7 @@ def _replay(row: Content) -> str:
         "due off by max": _number(row["due_error_ms"], 4),
         "gap off by p50": _number(row["gap_error_ms"]["p50"], 2),
         "p99 ": _number(row["gap_error_ms"]["p99"], 2),
-        **_lag(row["send_lag_ms"]),
+        **_lag(row),
         "outcomes": _counts(row["outcomes"]),
     }
     return "\n".join([table("A replayed trace (ms)", [columns]), _ledger(row["ledger"]), *_verdicts(row["targets"])])
@@ -108,11 +108,14 @@ def _slots(row: Content) -> str:
     return "\n".join([table("Memory of a Locust process (MB)", [columns]), *_verdicts(row["targets"])])
 
 
-def _lag(lag: Content) -> dict[str, str]:
+def _lag(row: Content) -> dict[str, str]:
+    lag, machine = row["send_lag_ms"], row["bystander_late_ms"]
     return {
         "send lag p50": _number(lag["p50"], 2),
         "p99": _number(lag["p99"], 2),
         "max": _number(lag["max"], 2),
+        "machine late p50": _number(machine["p50"], 2),
+        "p99  ": _number(machine["p99"], 2),
     }
 
 

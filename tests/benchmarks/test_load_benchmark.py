@@ -89,7 +89,7 @@ def test_time_in_the_generators_queue_is_latency_from_the_intended_start_and_no_
 
 def rate(calls: list[Call], arrivals: int = 1000) -> RateRow:
     schedule = [Arrival(n, n / 200, "steady") for n in range(arrivals)]
-    return rate_row("--processes 2", schedule, *sides(calls), Window(START_AT, START_AT + 5.0))
+    return rate_row("--processes 2", schedule, *sides(calls), Window(START_AT, START_AT + 5.0), late_ms=[0.1])
 
 
 def missed(row: RateRow | ReplayRow) -> list[str]:
@@ -130,7 +130,7 @@ def test_each_target_is_missed_by_what_it_is_about(calls: list[Call], expected: 
 
 
 def replayed(calls: list[Call], trace: list[tuple[float, str]]) -> ReplayRow:
-    return replay_row(trace, *sides(calls), START_AT)
+    return replay_row(trace, *sides(calls), START_AT, late_ms=[0.1])
 
 
 @given(st.integers(2, 300), st.integers(0, 1000))
@@ -204,6 +204,7 @@ def test_a_frozen_service_shows_in_the_open_loop_and_hides_in_the_closed_one(tmp
 
     met = {target for target, is_met in replay["targets"].items() if is_met}
     assert {"times due are the trace's", "counts by type are the trace's", "records = truth log"} <= met
+    assert replay["bystander_late_ms"]["n"] > 0
     assert "sent while frozen" in done.stdout
     assert "A replayed trace" in done.stdout
 
