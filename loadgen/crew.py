@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadgen.dealing import Deal, Hand
+from loadgen.hub_stalls import calm_collector
 from loadgen.participant import Drained, Participant
 from loadgen.phases import PhaseClock
 
@@ -83,7 +84,8 @@ class LocalCrew:
         return self._participant.waiting
 
     def get_ready(self) -> list[str]:
-        """It is."""
+        """It is, once the collector has looked at all users: that takes longer than the start is ahead."""
+        calm_collector()
         return []
 
     def begin(self, phases: PhaseClock, start_at: float) -> None:

@@ -16,7 +16,6 @@ from loadgen import messages
 from loadgen.cell_output import HEALTH, CellOutput, DirectoryOutput, is_shared
 from loadgen.dealing import Deal
 from loadgen.health import HealthMonitor
-from loadgen.hub_stalls import calm_collector
 from loadgen.phases import PhaseClock
 from loadgen.preparation import Preparation, prepare
 from loadgen.session import LoadSession, Sampler
@@ -122,7 +121,6 @@ class Participant:
 
     def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal], ahead_s: float = 0.0) -> None:
         """Start the schedule; the times are by a clock that is `ahead_s` ahead of this one."""
-        calm_collector()
         if self._health is not None:
             self._health.ahead_s = ahead_s
         if self.session is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from bedrock.clock import now
 from loadgen import messages
 from loadgen.dealing import Deal
+from loadgen.hub_stalls import calm_collector
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
 from loadgen.phases import PhaseClock
@@ -74,6 +75,7 @@ class Worker:
         data = msg.data
         if data["load_id"] != self._load_id:
             return
+        calm_collector()
         deals = [Deal(*row) for row in data["deals"]]
         phases = PhaseClock.from_message(data["phases"])
         self._participant.begin(phases, data["start_at"], deals, data["ahead_s"])
