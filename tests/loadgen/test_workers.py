@@ -159,6 +159,24 @@ def test_a_killed_worker_is_missed_its_arrivals_are_accounted_for_and_the_rest_i
     assert survivors.total() > 10, "the other worker takes all arrivals that are left"
 
 
+def test_a_master_whose_last_worker_is_killed_ends_with_its_books_closed(
+    start_emulator: Any, tmp_path: Path, workers: Workers
+) -> None:
+    emulator = start_emulator(config=FAST)
+    port = free_port()
+    options = ("--master", "--expect-workers", "1", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+    master = LocustProcess("single_prompt", emulator.url, tmp_path, *options, *OPEN, "--test-duration", "5m")
+    workers += start_workers("single_prompt", port, 1, tmp_path / "elsewhere")
+    master.wait_for_records(3)
+    workers[0].kill()
+    output = master.finish(30.0)
+    records, load = master.records(), master.load()
+
+    assert load["ended_at"] is not None, output
+    assert load["processes_lost"] == 1
+    assert numbers(records) == list(range(len(records)))
+
+
 def test_a_worker_that_joins_late_takes_its_share_from_then_on(
     start_emulator: Any, tmp_path: Path, workers: Workers
 ) -> None:
