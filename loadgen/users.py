@@ -3,6 +3,7 @@
 A locustfile derives from one of them and writes a task: take the next message, ask it.
 """
 
+import gevent
 from locust import User
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
@@ -39,7 +40,6 @@ class BedrockUser(User):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._participant: Participant = getattr(environment, PARTICIPANT_ATTRIBUTE)
         self._turn: Turn | None = None
         self._has_begun = False
 
@@ -48,8 +48,15 @@ class BedrockUser(User):
         """Choose the messages of this class of users; called once per test and process."""
         raise TypeError(f"{cls.__name__} must define make_sampler, to choose messages for {options.routing!r}")
 
+    @property
+    def _participant(self) -> Participant:
+        participant: Participant = getattr(self.environment, PARTICIPANT_ATTRIBUTE)
+        return participant
+
     def on_start(self) -> None:
         """Wait for the first turn: a fresh user must not call at once."""
+        while not hasattr(self.environment, PARTICIPANT_ATTRIBUTE):
+            gevent.sleep(0.01)  # a worker that joins a running test gets its users while Locust still starts up
         if self._participant.session is None:  # the test was refused; there is nothing to do
             raise StopUser
         self.wait()
