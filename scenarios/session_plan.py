@@ -15,26 +15,10 @@ from numpy.typing import NDArray
 
 from bedrock.tokens import estimate_tokens
 from scenarios.decks import Deck
-from scenarios.sessions import SessionModel, SessionSampler
+from scenarios.sessions import SessionModel, SessionSampler, SessionShape
 from scenarios.traffic import WHOLE, Message
 
 Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionShape:
-    """Means of one conversation: `turns` are its messages, `thinking_s` all its pauses, in seconds."""
-
-    turns: float = 1.0
-    thinking_s: float = 0.0
-
-    def lasts_s(self, e2e_s: float) -> float:
-        """Seconds from its first message to the end of its last answer, which take `e2e_s` each."""
-        return self.turns * e2e_s + self.thinking_s
-
-
-#: A message that stands alone.
-ONE_SHOT = SessionShape()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,22 @@ class SessionTurn:
     think_time_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SessionShape:
+    """Means of one conversation: `turns` are its messages, `thinking_s` all its pauses, in seconds."""
+
+    turns: float = 1.0
+    thinking_s: float = 0.0
+
+    def lasts_s(self, e2e_s: float) -> float:
+        """Seconds from its first message to the end of its last answer, which take `e2e_s` each."""
+        return self.turns * e2e_s + self.thinking_s
+
+
+#: A message that stands alone.
+ONE_SHOT = SessionShape()
+
+
 class SessionSampler:
     """Conversations of a model, routed, with prompts of one size or (None) of the mix's own sizes.
 

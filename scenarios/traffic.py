@@ -119,6 +119,11 @@ class Message:
     model_id: str
     max_tokens: int | None = None
 
+    @property
+    def history_tokens(self) -> float:
+        """It is not known here what was said before; in the plan's eyes, nothing."""
+        return 0.0
+
 
 class MessageSampler:
     """Messages of a mix, routed, with prompts of one size or (None) of the mix's own sizes.

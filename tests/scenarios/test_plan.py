@@ -32,6 +32,7 @@ class FakeMessage:
     text: str
     model_id: str
     max_tokens: int | None = None
+    history_tokens: float = 0.0
 
 
 SAMPLE = [FakeMessage("one two three", PRO)]
