@@ -18,6 +18,7 @@ from bedrock.outcome import mask_accounts
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from scenarios.loading import Document, KeyPath, Problem, ScenarioError, build_scenario, format_path, read_document
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.session_files import absolute_sessions
 from scenarios.stages import with_absolute_trace, with_absolute_traces
 from scenarios.traffic import absolute_routing
 
@@ -282,6 +283,9 @@ def _with_absolute_paths(scenario: Scenario, document: Document, merged: _Merged
     if scenario.routing is not None:
         base = Path.cwd() if merged.is_overridden(("routing",)) else folder
         update["routing"] = absolute_routing(scenario.routing, base)
+    if scenario.sessions is not None:
+        base = Path.cwd() if merged.is_overridden(("sessions",)) else folder
+        update["sessions"] = absolute_sessions(scenario.sessions, base)
     if scenario.matrix.include:
         update["matrix"] = _with_absolute_extras(scenario.matrix, folder)
     if scenario.prompts_file is not None:
