@@ -22,14 +22,18 @@ class Dialogue:
         self._exchanges: list[Exchange] = []
         self._tokens: list[int] = []
 
-    def add(self, prompt: str, answer: str) -> None:
-        """A turn that was answered; one without visible text is left out, because APIs refuse blank texts."""
+    def add(self, prompt: str, answer: str, answer_tokens: int | None = None) -> None:
+        """A turn that was answered; one without visible text is left out, because APIs refuse blank texts.
+
+        `answer_tokens` is the service's own count, None where it gave none and an estimate has to do.
+        """
         if answer.strip():
             self._exchanges.append(Exchange(prompt, answer))
-            self._tokens.append(estimate_tokens(prompt) + estimate_tokens(answer))
+            said = estimate_tokens(answer) if answer_tokens is None else answer_tokens
+            self._tokens.append(estimate_tokens(prompt) + said)
 
     def history(self, room_tokens: int | None) -> tuple[Exchange, ...]:
-        """The latest exchanges that fit into so many tokens by the project's estimate; None: all of them.
+        """The latest exchanges that fit into so many tokens; None: all of them.
 
         The oldest go first, as chat applications do it, and whole exchanges only: roles must alternate.
         """

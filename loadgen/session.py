@@ -194,7 +194,7 @@ class LoadSession:
         if responses is not None and to_keep is not None:
             responses.keep(invocation, record, to_keep)
         if dialogue is not None and transcript is not None and record.outcome is Outcome.OK:
-            dialogue.add(invocation.prompt, transcript.text)
+            dialogue.add(invocation.prompt, transcript.text, record.output_tokens)
 
     def _new_record(self, turn: Turn | None) -> InvocationRecord:
         return self._new_records.make(self._recorder.next_seq(), turn)

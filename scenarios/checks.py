@@ -64,7 +64,7 @@ def _check_sessions(scenario: Scenario) -> Iterator[Finding]:
     if scenario.sessions is None:
         return
     needed = "conversations need a routing, which has a model for each of their query types"
-    if scenario.model_ids or scenario.traffic == SINGLE_PROMPT:
+    if scenario.model_ids and not scenario.routing:
         yield ("sessions",), f"{needed}, instead of one model"
     for index, extra in enumerate(scenario.matrix.include):
         if extra.model_id:

@@ -115,6 +115,14 @@ def test_the_latest_turns_that_fit_are_kept(lengths: list[int], room: int) -> No
     assert len(kept) == len(exchanges) or tokens(exchanges[len(exchanges) - len(kept) - 1 :]) > room
 
 
+def test_the_services_own_count_of_an_answer_is_preferred() -> None:
+    dialogue = Dialogue()
+    dialogue.add("one", "a short answer", answer_tokens=500)
+
+    assert dialogue.history(501) == ()
+    assert len(dialogue.history(502)) == 1
+
+
 def test_a_blank_answer_is_no_part_of_the_conversation() -> None:
     dialogue = Dialogue()
     dialogue.add("Hello?", " \n")

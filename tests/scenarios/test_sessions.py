@@ -1,6 +1,7 @@
 """Conversations: their file, the chain they follow, and what the plan expects of them."""
 
 import itertools
+import re
 from collections import Counter
 from pathlib import Path
 from statistics import fmean
@@ -259,3 +260,33 @@ def test_names_stay_names_and_paths_start_at_the_folder(tmp_path):
     assert session_names() == ("mangaassist",)
     assert absolute_sessions("mangaassist", tmp_path) == "mangaassist"
     assert absolute_sessions("own.yaml", tmp_path) == str(tmp_path / "own.yaml")
+
+
+# The documentation
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_file_works(write):
+    (example,) = re.findall(r"^```yaml sessions\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+    model = load_sessions(write(yaml.safe_load(example)))
+
+    assert session_shape(model).turns == pytest.approx(0.8 / 0.5 * 1.3 + 0.2)
+
+
+def test_the_documented_tables_are_the_shipped_file():
+    rows = {
+        row[0]: row for row in re.findall(r"^\| (\w+) \| (\d+) % \| (.*?) \| ([\d-]+) s \|$", DOCUMENT, re.MULTILINE)
+    }
+    visits = re.search(r"^\| messages \| (.*) \|$", DOCUMENT, re.MULTILINE)
+
+    assert rows.keys() == {intent.name for intent in SHIPPED.intents}
+    for intent in SHIPPED.intents:
+        _, first, following, pause = rows[intent.name]
+        assert int(first) * 100 == intent.first
+        then = dict(part.split(" ") for part in following.removesuffix(" %").split(" %, "))
+        assert {name: int(percent) * 100 for name, percent in then.items()} == intent.following
+        assert tuple(map(float, pause.split("-"))) == intent.think_time_s
+    counts = [f"{count:.2f}" for count in expected_visits(SHIPPED).values()]
+    assert visits is not None
+    assert visits[1].split(" | ") == [*counts, f"{session_shape(SHIPPED).turns:.2f}"]
