@@ -19,13 +19,13 @@ class Talk:
     `end` is None while it goes on.
     """
 
-    def __init__(self, number: int, turns: Iterator[SessionTurn], model: SessionModel) -> None:
+    def __init__(self, number: int, turns: Iterator[SessionTurn], model: SessionModel, due_at: float) -> None:
         self.number = number
         self.position = 1
         self.dialogue = Dialogue()
         self.end: str | None = None
-        #: When the message is due, in Unix seconds; of the first one the arrival says it.
-        self.due_at = 0.0
+        #: When the message is due, in Unix seconds.
+        self.due_at = due_at
         self._turns = turns
         self._model = model
         self._repeats_left = model.repeats_after_failure

@@ -131,8 +131,8 @@ class MangaAssistSessionUser(BedrockUser):
         super().wait_time()
         if self._turn is not None:
             sampler = cast("SessionSampler", self._participant.samplers[type(self)])
-            self._turn = replace(self._turn, number=1)
-            self._talk = Talk(self._turn.index, sampler.turns(self._turn.index), sampler.model)
+            turn = self._turn = replace(self._turn, number=1)
+            self._talk = Talk(turn.index, sampler.turns(turn.index), sampler.model, turn.intended_at or now())
         return 0.0
 
     def on_stop(self) -> None:

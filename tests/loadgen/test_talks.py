@@ -7,6 +7,7 @@ import pytest
 
 from bedrock.invocation import InvocationRecord
 from bedrock.outcome import Outcome
+from loadgen.new_records import index_of, message_id
 from loadgen.talks import Talk, conversation_counts
 from scenarios.prompts import load_prompts
 from scenarios.session_files import load_sessions
@@ -27,7 +28,7 @@ def long_conversation() -> tuple[SessionTurn, ...]:
 
 def test_a_conversation_says_all_its_turns_each_a_think_time_after_the_answer() -> None:
     turns = long_conversation()
-    talk = Talk(7, iter(turns), MODEL)
+    talk = Talk(7, iter(turns), MODEL, 90.0)
     said = []
     while talk.end is None:
         said.append(talk.turn)
@@ -42,7 +43,7 @@ def test_a_conversation_says_all_its_turns_each_a_think_time_after_the_answer() 
 
 @pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.TIMEOUT, Outcome.STREAM_ERROR])
 def test_who_gets_no_answer_leaves(outcome: Outcome) -> None:
-    talk = Talk(0, iter(long_conversation()), MODEL)
+    talk = Talk(0, iter(long_conversation()), MODEL, 90.0)
     talk.hear(record(outcome))
 
     assert talk.end == "abandoned"
@@ -50,7 +51,7 @@ def test_who_gets_no_answer_leaves(outcome: Outcome) -> None:
 
 def test_a_patient_customer_asks_again_and_goes_on_when_answered() -> None:
     turns = long_conversation()
-    talk = Talk(0, iter(turns), replace(MODEL, repeats_after_failure=1))
+    talk = Talk(0, iter(turns), replace(MODEL, repeats_after_failure=1), 90.0)
     talk.hear(record(Outcome.THROTTLED, ended_at=50.0))
     again = talk.turn
     low_s, high_s = MODEL.intent(turns[0].intent).think_time_s
@@ -63,6 +64,13 @@ def test_a_patient_customer_asks_again_and_goes_on_when_answered() -> None:
     assert talk.end is None, "an answer gives the patience back"
     talk.hear(record(Outcome.THROTTLED))
     assert talk.end == "abandoned"
+
+
+def test_a_lost_process_leaves_its_conversations_by_their_first_messages() -> None:
+    ids = [message_id("worker-1", 17, number) for number in (None, 1, 2)]
+
+    assert ids == ["worker-1-m17", "worker-1-m17", "worker-1-m17-t2"]
+    assert [index_of(each) for each in ids] == [17, 17, None]
 
 
 def test_what_neither_completed_nor_was_abandoned_was_cut_short() -> None:
