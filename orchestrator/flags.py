@@ -174,6 +174,7 @@ SCENARIO_FLAGS = (
         ("routing",),
         (("model_id",), ("matrix", "models"), ("traffic",), _INCLUDE),
     ),
+    Flag("--sessions", _text, "conversations instead of single messages: mangaassist or a file", "NAME", ("sessions",)),
     Flag(
         "--region-prefixes",
         _items,

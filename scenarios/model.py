@@ -471,6 +471,9 @@ class Scenario(Section):
         "Follows from routing or model_id where it is not given.",
     )
     routing: str | None = Field(None, description="Routes of the mix: reference, current, nova or a file.")
+    sessions: str | None = Field(
+        None, description="Conversations instead of single messages: mangaassist or a file (docs/sessions.md)."
+    )
     model_id: str | None = Field(
         None,
         description="One model for all traffic: base model id, or ARN, with =model behind one that does not say which "
