@@ -10,17 +10,8 @@ from pathlib import Path
 
 from bedrock.endpoint import Endpoint
 from scenarios.cells import Cell
-from scenarios.model import (
-    MANGAASSIST,
-    NO_PREFIX,
-    Failover,
-    Request,
-    Retry,
-    format_range_s,
-    format_rps,
-    format_seconds,
-    format_window,
-)
+from scenarios.field_types import MANGAASSIST, NO_PREFIX, format_range_s, format_rps, format_seconds, format_window
+from scenarios.model import Failover, Request, Retry
 from scenarios.patterns import DEFAULT_STEPS
 from scenarios.request_values import NO_LATENCY
 from scenarios.run_directory import RunDirectory

@@ -17,8 +17,9 @@ from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
+from scenarios.field_types import MANGAASSIST, NO_LIMIT, check_region
 from scenarios.loading import Problem, ScenarioError
-from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario, check_region
+from scenarios.model import Scenario
 from scenarios.plan import Plan, SampledMessage, SystemPart, assumed_output_tokens, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler

@@ -21,6 +21,7 @@ from bedrock.yaml_documents import KeyPath
 from orchestrator.assignments import Assignment, applied, parse_assignments, source_of
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from orchestrator.references import reference_problems
+from scenarios.field_types import NO_LIMIT
 from scenarios.loading import (
     Document,
     Places,
@@ -31,7 +32,7 @@ from scenarios.loading import (
     in_order,
     read_document_and_problems,
 )
-from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.model import Matrix, Scenario, to_document
 from scenarios.run_directory import RunDirectory
 from scenarios.session_files import absolute_sessions
 from scenarios.stages import with_absolute_trace, with_absolute_traces

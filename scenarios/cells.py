@@ -9,16 +9,8 @@ from typing import Any
 
 from bedrock.catalog import Catalog, Model, is_arn, profile_id, short_name, split_model_id
 from bedrock.outcome import mask_accounts
-from scenarios.model import (
-    DEFAULT_DURATION_S,
-    MANGAASSIST,
-    NO_PREFIX,
-    SINGLE_PROMPT,
-    ExtraCell,
-    Request,
-    Scenario,
-    Shape,
-)
+from scenarios.field_types import DEFAULT_DURATION_S, MANGAASSIST, NO_PREFIX, SINGLE_PROMPT
+from scenarios.model import ExtraCell, Request, Scenario, Shape
 from scenarios.patterns import REPLAY
 from scenarios.request_rules import doubts, refusals
 from scenarios.schedule import STAGES, Schedule, Stage, make_schedule, outline

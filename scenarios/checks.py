@@ -5,8 +5,9 @@ from typing import TypeVar
 
 from bedrock.bodies import APIS
 from bedrock.catalog import SERVICE_TIERS, Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
+from scenarios.field_types import MANGAASSIST, SINGLE_PROMPT, did_you_mean
 from scenarios.load_checks import Finding, check_load
-from scenarios.model import MANGAASSIST, SINGLE_PROMPT, Scenario, did_you_mean
+from scenarios.model import Scenario
 from scenarios.objectives import parse_objective
 from scenarios.patterns import PATTERNS
 from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES
