@@ -281,6 +281,7 @@ class LoadSession:
         give_up_waiting_at = now() + self.options.max_lag_s
         while self.pacer.waiting and now() < min(give_up_waiting_at, deadline_at):
             gevent.sleep(0.01)
+        gevent.sleep(0.01)  # a user that has just been given a turn begins its call one round of the loop later
         self.in_flight.wait_idle(max(deadline_at - now(), 0.0))
         return self.in_flight.count
 
