@@ -27,6 +27,7 @@ from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
 from loadgen.response_recording import ResponseRecorder
+from scenarios.nonce import nonce
 from scenarios.replayed import ReplaySampler
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
@@ -46,6 +47,13 @@ def message_of(sampler: Sampler, turn: Turn | None) -> Message:
     if turn is not None and turn.wanted is not None and isinstance(sampler, ReplaySampler):
         return sampler.message_as(turn.index, turn.wanted)
     return sampler.message(0 if turn is None else turn.index)
+
+
+def with_nonce(invocation: Invocation) -> Invocation:
+    """The invocation with a nonce before all its text, which begins with the system prompt where there is one."""
+    if invocation.system is not None:
+        return replace(invocation, system=nonce() + invocation.system)
+    return replace(invocation, prompt=nonce() + invocation.prompt)
 
 
 class LoadSession:
@@ -175,7 +183,9 @@ class LoadSession:
         """Make the call; keep its answer where answers are kept."""
         responses = self._responses
         transcript = None if responses is None else responses.transcript_for(invocation)
-        self._clients[record.region or self._region].invoke(invocation, record, transcript)
+        # What is kept is kept under the prompt as it is: a nonce would never be asked for again.
+        sent = with_nonce(invocation) if self.options.nonce else invocation
+        self._clients[record.region or self._region].invoke(sent, record, transcript)
         if responses is not None and transcript is not None:
             responses.keep(invocation, record, transcript)
 

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from bedrock.catalog import default_catalog
 from bedrock.clock import now
@@ -14,6 +14,7 @@ from orchestrator.live import CellWatch
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from orchestrator.processes import ProcessTree, last_lines
 from orchestrator.progress import Progress, Snapshot
+from orchestrator.results_directory import inherited_locks
 from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
 from scenarios.cells import Cell
 from scenarios.plan import CELL_OVERHEAD_S
@@ -22,6 +23,8 @@ from scenarios.stages import write_stages
 
 #: Exit code of a Locust run that refused its configuration before it sent anything.
 LOCUST_REFUSED = 4
+
+NOTHING_SPENT = Spending(0, 0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,13 @@ class CellRunner:
     cells: int
     planned_s: float
     clock: Callable[[], float] = time.monotonic
-    _spent: Spending = field(default=Spending(0, 0.0, 0), init=False)
+    #: What an earlier run of the same suite had spent counts against its limits.
+    spent: InitVar[Spending] = NOTHING_SPENT
+    _spent: Spending = field(init=False)
     _began_s: float = field(default=0.0, init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, spent: Spending) -> None:
+        self._spent = spent
         self._began_s = self.clock()
 
     def limit_reached(self) -> StopReason | None:
@@ -77,6 +83,7 @@ class CellRunner:
             environment=child_environment(os.environ, self.identity.endpoint),
             folder=PROJECT,
             console=console,
+            inherited=inherited_locks(),
         )
         began_s = self.clock()
         try:

@@ -23,7 +23,7 @@ from orchestrator.identity import new_run_id
 from orchestrator.listing import inventory, inventory_tables
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
-from orchestrator.results_directory import check_usable
+from orchestrator.resume import check_directory
 from orchestrator.run_document import RunStart
 from orchestrator.settings import resolve
 from orchestrator.supervision import Signals
@@ -312,12 +312,11 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
     for preparation in prepared:
         check_surroundings(preparation.settings)
         check_cost_is_known(preparation)
-        if preparation.settings.options.results_dir is not None:
-            check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
     _refuse_shared_directories(prepared)
-    for preparation in prepared:
+    directories = [check_directory(preparation) for preparation in prepared]
+    for preparation, remark in zip(prepared, directories, strict=True):
         with _reader_may_leave(sys.stderr):
-            print_all(sys.stderr, _masked(plan_text(preparation)))
+            print_all(sys.stderr, [*_masked(plan_text(preparation)), *remark])
         require_consent(preparation, sys.stdin, sys.stderr)
     as_json = prepared[0].settings.options.output_format == "json"
     results: list[SuiteResult] = []

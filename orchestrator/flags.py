@@ -97,7 +97,7 @@ def _choice(options: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[
 read_format = _choice(FORMATS)
 
 #: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
-FLAGS_LATER = ("--baseline", "--compare", "--resume")
+FLAGS_LATER = ("--baseline", "--compare")
 VERBS_LATER = ("compare",)
 
 
@@ -263,6 +263,9 @@ SCENARIO_FLAGS = (
         "KEY=VALUE,...",
         ("request", "metadata"),
     ),
+    Flag("--nonce", _switch, "begin every request with random digits: no prompt cache", path=("request", "nonce")),
+    Flag("--rounds", _whole, "how often the suite is repeated", "N", ("order", "rounds")),
+    Flag("--cool-down", _text, "pause between cells, like 60s", "TIME", ("order", "cool_down")),
     Flag("--processes", _whole, "Locust processes per cell", "N", ("processes",)),
     Flag("--seed", _whole, "seed of arrivals, messages and the emulator", "N", ("seed",)),
     Flag("--max-cost-usd", _cost, "stop at this cost; none for no limit", "USD", ("budget", "max_cost_usd")),
@@ -289,6 +292,13 @@ RUN_ONLY = (
         "sla: exit 1 when an objective fails; never: exit 0",
         "WHAT",
         default="sla",
+    ),
+    Flag(
+        "--resume",
+        _switch,
+        "go on with an earlier run: keep its finished cells, run the others",
+        default=False,
+        in_listing=False,
     ),
     Flag(
         "--force",

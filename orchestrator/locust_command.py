@@ -21,6 +21,7 @@ from scenarios.model import (
     format_seconds,
     format_window,
 )
+from scenarios.order import seed_of
 from scenarios.patterns import DEFAULT_STEPS
 from scenarios.request_values import NO_LATENCY
 from scenarios.run_directory import RunDirectory
@@ -39,7 +40,7 @@ _AWS_ENVIRONMENT = (
 )  # fmt: skip
 
 #: Options without a value. The command line cannot turn them off, so no variable may turn them on.
-_SWITCHES = ("include_failures", "record_responses", "cache_system")
+_SWITCHES = ("include_failures", "record_responses", "cache_system", "nonce", "stop_with_stdin")
 
 #: Longest silence of a connection; scenarios have no setting for it.
 CALL_TIMEOUT = "5m"
@@ -65,6 +66,14 @@ class RunIdentity:
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
+
+    #: A cell ends when this process does: its standard input is a pipe from here.
+    stop_with_stdin: bool = True
+
+    @property
+    def nonce(self) -> bool:
+        """Whether every request begins with random digits."""
+        return self.request.nonce
 
     @property
     def cache_system(self) -> bool:
@@ -174,7 +183,7 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
 
 def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
     return {
-        "--seed": str(identity.seed),
+        "--seed": str(seed_of(cell, identity.seed)),
         "--results-dir": str(identity.directory.path.absolute()),
         "--cell": cell.cell,
         "--run-id": identity.run_id,

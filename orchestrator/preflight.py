@@ -18,6 +18,7 @@ from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
 from scenarios.loading import Problem, ScenarioError
 from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario, check_region
+from scenarios.nonce import NONCE_TOKENS
 from scenarios.plan import Plan, SystemPart, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
@@ -76,9 +77,11 @@ def prepare(settings: Settings) -> Preparation:
     routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
     cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
     samples = _samples(settings, cells, library, known)
-    part = SystemPart(0 if system is None else system.tokens, scenario.request.cache_system)
-    doubts = request_doubts(cells, scenario.request, part.tokens, catalog, routes)
-    return Preparation(settings, cells, make_plan(cells, samples, catalog, part), prompts_file, system, doubts)
+    system_tokens = 0 if system is None else system.tokens
+    doubts = request_doubts(cells, scenario.request, system_tokens, catalog, routes)
+    part = SystemPart(system_tokens + (NONCE_TOKENS if scenario.request.nonce else 0), scenario.request.cache_system)
+    plan = make_plan(cells, samples, catalog, part, scenario.order.cool_down_s)
+    return Preparation(settings, cells, plan, prompts_file, system, doubts)
 
 
 def _system_prompt(scenario: Scenario) -> SystemPrompt | None:

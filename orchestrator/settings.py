@@ -53,6 +53,7 @@ class RunOptions:
     include_failures: bool
     record_responses: bool
     fail_on: str
+    resume: bool
     force: bool
     output_format: str
     assume_yes: bool

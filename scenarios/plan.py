@@ -55,7 +55,7 @@ class SampledMessage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SystemPart:
-    """The system prompt of every request: its tokens, and whether there is a cache point behind it."""
+    """What every request has beside its prompt, system prompt and nonce: its tokens, and if there is a cache point."""
 
     tokens: int = 0
     is_cached: bool = False
@@ -188,12 +188,17 @@ def make_plan(
     samples: Mapping[str, Sequence[SampledMessage]],
     catalog: Catalog,
     system: SystemPart = NO_SYSTEM,
+    cool_down_s: float = 0.0,
 ) -> Plan:
-    """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one."""
+    """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one.
+
+    `cool_down_s` is the pause between two cells.
+    """
     all_cells = tuple(cells)
     planned = tuple(
         plan_cell(cell, samples[cell.cell], catalog, system) for cell in all_cells if cell.status != "skipped"
     )
+    pauses_s = cool_down_s * max(len(planned) - 1, 0)
     return Plan(
         cells=planned,
         skipped=tuple(cell for cell in all_cells if cell.status == "skipped"),
@@ -201,7 +206,7 @@ def make_plan(
         input_tokens=math.fsum(cell.input_tokens for cell in planned),
         output_tokens=math.fsum(cell.output_tokens for cell in planned),
         peak_in_flight=max((cell.peak_in_flight for cell in planned), default=0.0),
-        duration_s=math.fsum(cell.duration_s for cell in planned) + SUITE_OVERHEAD_S,
+        duration_s=math.fsum(cell.duration_s for cell in planned) + pauses_s + SUITE_OVERHEAD_S,
         cost=_total_cost(cell.cost for cell in planned),
         quotas=_quota_use(planned, catalog),
     )
