@@ -79,7 +79,7 @@ class CellRunner:
             return self.limits.reached(self._spent)
 
         tree = ProcessTree(
-            locust_command(cell, slots, self.identity),
+            [*locust_command(cell, slots, self.identity), "--stop-with-stdin"],
             environment=child_environment(os.environ, self.identity.endpoint),
             folder=PROJECT,
             console=console,

@@ -40,7 +40,7 @@ _AWS_ENVIRONMENT = (
 )  # fmt: skip
 
 #: Options without a value. The command line cannot turn them off, so no variable may turn them on.
-_SWITCHES = ("include_failures", "record_responses", "cache_system", "nonce", "stop_with_stdin")
+_SWITCHES = ("include_failures", "record_responses", "cache_system", "nonce")
 
 #: Longest silence of a connection; scenarios have no setting for it.
 CALL_TIMEOUT = "5m"
@@ -66,9 +66,6 @@ class RunIdentity:
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
-
-    #: A cell ends when this process does: its standard input is a pipe from here.
-    stop_with_stdin: bool = True
 
     @property
     def nonce(self) -> bool:
@@ -192,7 +189,7 @@ def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
 
 def child_environment(environ: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
     """The environment of a Locust process: no LOCUST_ settings of the user's; on loopback no real credentials."""
-    switches = {name.upper() for name in (*_SWITCHES, "ship_records")}
+    switches = {name.upper() for name in (*_SWITCHES, "ship_records", "stop_with_stdin")}
     kept = {name: value for name, value in environ.items() if not name.startswith("LOCUST_") and name not in switches}
     kept["PYTHONUNBUFFERED"] = "1"
     if not endpoint.is_loopback:
