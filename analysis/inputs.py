@@ -18,7 +18,7 @@ from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
 from scenarios.run_directory import RunDirectory
 
 HEALTH_SCHEMA = pa.schema(
-    [("process", pa.string()), *((name, pa.float64()) for name in ("at", "hub_lag_ms", "cpu_pct"))]
+    [("process", pa.string()), *((name, pa.float64()) for name in ("at", "hub_lag_ms", "cpu_pct", "in_flight"))]
 )
 
 
@@ -84,6 +84,28 @@ class RunInfo:
     def fails_on_objectives(self) -> bool:
         """Whether a missed objective makes the exit code 1."""
         return self.raw.get("fail_on") not in ("never", "regression")
+
+    @property
+    def fails_on_regression(self) -> bool:
+        """Whether a regression against the baseline makes the exit code 1."""
+        return self.raw.get("fail_on") in ("regression", "both")
+
+    @property
+    def baseline(self) -> str | None:
+        """The results directory that this run is compared with."""
+        return _text(self.raw.get("baseline"))
+
+    @property
+    def missing_baseline(self) -> tuple[str, ...]:
+        """A sentence where nothing but the comparison was to decide, and there is nothing to compare with."""
+        needed = self.fails_on_regression and not self.fails_on_objectives and self.baseline is None
+        return ("There is no baseline to compare with",) if needed else ()
+
+    @property
+    def regression_threshold(self) -> float | None:
+        """Relative change of a latency that counts as one; None for the default."""
+        found = number(self.raw.get("regression_threshold"))
+        return found if found is not None and found >= 0.0 else None
 
     @property
     def daily_messages(self) -> float:
@@ -188,7 +210,7 @@ def _phases(entries: list[Any]) -> tuple[Phase, ...]:
 def read_health(directory: Path, cell: str) -> pd.DataFrame:
     """Health lines of all processes of a cell: one row per process and second, by time; broken lines left out.
 
-    Columns: process, at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core).
+    Columns: process, at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core), in_flight (calls).
     """
     files = RunDirectory(directory).cell(cell).all_health()
     tables = [HEALTH_SCHEMA.empty_table(), *(read_jsonl(path, HEALTH_SCHEMA).table for path in files)]

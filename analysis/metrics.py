@@ -6,14 +6,16 @@ cover the measured window.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.inputs import CellInfo
 from analysis.percentiles import QUANTILES, Distribution, describe
+from analysis.record_columns import with_columns
 from analysis.records import LATENCY_METRICS, Flags, Floats, flags, floats
 from bedrock.outcome import NOT_ANSWERED_BY_SERVICE, Outcome
 from scenarios.objectives import COMPARISONS, Objective, quantile_of
@@ -75,7 +77,7 @@ def judge_messages(
             good *= _meets(records, objective, waited_ms, cells)
     good = np.where(in_sla, good, 0.0)
     answerable = is_last & flags(records["outcome"] != Outcome.ABORTED)
-    return records.assign(ends_message=is_last, answerable=answerable, in_sla=in_sla, good=good)
+    return with_columns(records, {"ends_message": is_last, "answerable": answerable, "in_sla": in_sla, "good": good})
 
 
 def _messages(records: pd.DataFrame) -> tuple[Floats, Flags]:
@@ -145,6 +147,12 @@ def column_of(metric: str, stat: str | None) -> str:
     return "gap_p95_ms" if q is not None and q > 0.5 else "gap_p50_ms"
 
 
+#: Every column that a statistic of a latency metric is taken of.
+_LATENCY_COLUMNS = tuple(
+    dict.fromkeys(column_of(metric, stat) for metric in LATENCY_METRICS for stat in ("mean", "max", *QUANTILES))
+)
+
+
 def sample_values(records: pd.DataFrame, objective: Objective, include_failures: bool) -> Floats:
     """Values of a per-request objective's metric over its population, `where` applied."""
     chosen = latency_population(records, include_failures) & _where(records, objective)
@@ -152,53 +160,114 @@ def sample_values(records: pd.DataFrame, objective: Objective, include_failures:
     return values[~np.isnan(values)]
 
 
+@dataclass(frozen=True, slots=True)
+class RecordArrays:
+    """Judged records as plain arrays of one length: what metrics of any part of them are computed from.
+
+    `outcome` numbers the names in `outcomes`; tokens and costs are NaN where unknown; `covered` marks the records
+    that latency statistics are about, `rateable` the last attempts that promises are held against.
+    """
+
+    outcome: NDArray[np.integer[Any]]
+    outcomes: tuple[str, ...]
+    sent: Flags
+    measured: Flags
+    error: Flags
+    is_first: Flags
+    rateable: Flags
+    in_sla: Flags
+    covered: Flags
+    good: Floats
+    input_tokens: Floats
+    output_tokens: Floats
+    cost_usd: Floats
+    latencies: Mapping[str, Floats]
+
+    def part(self, rows: "NDArray[np.intp]") -> "RecordArrays":
+        """Some of the records, by position, without their latencies."""
+        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        return replace(self, **chosen, latencies={})
+
+
+_ARRAYS = tuple(each.name for each in fields(RecordArrays) if each.name not in ("outcomes", "latencies"))
+
+
+def arrays_of(records: pd.DataFrame, include_failures: bool) -> RecordArrays:
+    """The arrays of judged records (`judge_messages`)."""
+    outcome, measured = records["outcome"].astype("category"), flags(records["measured"])
+    return RecordArrays(
+        outcome=outcome.cat.codes.to_numpy(),
+        outcomes=tuple(outcome.cat.categories),
+        sent=flags(records["sent"]),
+        measured=measured,
+        error=flags(records["error"]),
+        is_first=flags(records["attempt"] == 1),
+        rateable=measured & flags(records["answerable"]),
+        in_sla=flags(records["in_sla"]),
+        covered=latency_population(records, include_failures),
+        good=floats(records["good"]),
+        input_tokens=floats(records["input_tokens"]),
+        output_tokens=floats(records["output_tokens"]),
+        cost_usd=floats(records["cost_usd"]),
+        latencies={name: floats(records[name]) for name in _LATENCY_COLUMNS},
+    )
+
+
 def measure(records: pd.DataFrame, duration_s: float | None, include_failures: bool) -> Metrics:
     """Metrics of judged records (`judge_messages`) that were measured for `duration_s` seconds."""
-    sent, measured = flags(records["sent"]), flags(records["measured"])
-    requests, sent_measured = int(sent.sum()), int((sent & measured).sum())
-    arrivals = int((measured & flags(records["attempt"] == 1)).sum())
-    rateable = measured & flags(records["answerable"])
-    good = _good_messages(records, rateable)
-    cost, billed = _cost(records)
-    measured_cost, _ = _cost(records[measured])
+    arrays = arrays_of(records, include_failures)
+    described = {name: describe(values[arrays.covered]) for name, values in arrays.latencies.items()}
+    return measure_with(arrays, duration_s, combine(described))
+
+
+def measure_counts(records: pd.DataFrame, duration_s: float | None) -> Metrics:
+    """The same without distributions: what is not a latency."""
+    return measure_with(arrays_of(records, include_failures=False), duration_s, {})
+
+
+def measure_with(records: RecordArrays, duration_s: float | None, distributions: Mapping[str, Distribution]) -> Metrics:
+    """The same where the distributions of the latency metrics are known."""
+    counts = _outcome_counts(records)
+    requests, sent_measured = int(records.sent.sum()), int((records.sent & records.measured).sum())
+    messages = int(records.rateable.sum())
+    good = _good_messages(records)
+    billed = ~(np.isnan(records.input_tokens) | np.isnan(records.output_tokens))
+    cost = _cost(records.cost_usd[billed])
+    measured_cost = _cost(records.cost_usd[billed & records.measured])
     return Metrics(
         requests=requests,
         measured_requests=sent_measured,
-        messages=int(rateable.sum()),
-        outcomes=_outcome_counts(records),
-        throttle_rate=_ratio(int((records["outcome"] == Outcome.THROTTLED).sum()), requests),
-        error_rate=_ratio(int(records["error"].sum()), requests),
-        sla_compliance=_ratio(int((flags(records["in_sla"]) & rateable).sum()), int(rateable.sum())),
-        offered_rps=_ratio(arrivals, duration_s),
+        messages=messages,
+        outcomes=counts,
+        throttle_rate=_ratio(counts[Outcome.THROTTLED], requests),
+        error_rate=_ratio(int(records.error.sum()), requests),
+        sla_compliance=_ratio(int((records.in_sla & records.rateable).sum()), messages),
+        offered_rps=_ratio(int((records.measured & records.is_first).sum()), duration_s),
         achieved_rps=_ratio(sent_measured, duration_s),
         goodput_rps=_ratio(good, duration_s),
         good_messages=good,
         duration_s=duration_s,
-        input_tokens=_total(records["input_tokens"]),
-        output_tokens=_total(records["output_tokens"]),
-        total_output_tokens_per_s=_ratio(_total(records.loc[measured, "output_tokens"]), duration_s),
+        input_tokens=_total(records.input_tokens),
+        output_tokens=_total(records.output_tokens),
+        total_output_tokens_per_s=_ratio(_total(records.output_tokens[records.measured]), duration_s),
         cost_usd=cost,
-        billed_requests=billed,
-        cost_per_request_usd=_ratio(cost, billed),
+        billed_requests=int(billed.sum()),
+        cost_per_request_usd=_ratio(cost, int(billed.sum())),
         cost_per_good_request_usd=_ratio(measured_cost, good),
-        distributions=_distributions(records, include_failures),
+        distributions=distributions,
     )
 
 
-def _distributions(records: pd.DataFrame, include_failures: bool) -> dict[str, Distribution]:
-    covered = latency_population(records, include_failures)
-    return {name: _distribution(records, name, covered) for name in LATENCY_METRICS}
+def combine(described: Mapping[str, Distribution]) -> dict[str, Distribution]:
+    """Distributions of the latency metrics from those of the columns that their statistics are taken of."""
+    return {name: _distribution(described, name) for name in LATENCY_METRICS}
 
 
-def _distribution(records: pd.DataFrame, metric: str, covered: Flags) -> Distribution:
+def _distribution(described: Mapping[str, Distribution], metric: str) -> Distribution:
     """Each statistic over the column it is taken of."""
-    by_column: dict[str, Distribution] = {}
 
     def of(stat: str) -> Distribution:
-        column = column_of(metric, stat)
-        if column not in by_column:
-            by_column[column] = describe(floats(records[column])[covered])
-        return by_column[column]
+        return described[column_of(metric, stat)]
 
     return Distribution(
         n=of("p50").n,
@@ -208,28 +277,25 @@ def _distribution(records: pd.DataFrame, metric: str, covered: Flags) -> Distrib
     )
 
 
-def _outcome_counts(records: pd.DataFrame) -> dict[str, int]:
+def _outcome_counts(records: RecordArrays) -> dict[str, int]:
     """Counts of every outcome of the contract, those that never happened included: they were counted, and are 0."""
-    counts = records["outcome"].value_counts()
-    return {str(outcome): int(counts.get(outcome, 0)) for outcome in Outcome}
+    counts = dict(zip(records.outcomes, np.bincount(records.outcome, minlength=len(records.outcomes)), strict=True))
+    return {str(outcome): int(counts.get(str(outcome), 0)) for outcome in Outcome}
 
 
-def _good_messages(records: pd.DataFrame, rateable: Flags) -> int | None:
+def _good_messages(records: RecordArrays) -> int | None:
     """How many messages were good; None if that cannot be told of any message that was in time."""
-    in_time = floats(records["good"])[rateable & flags(records["in_sla"])]
+    in_time = records.good[records.rateable & records.in_sla]
     return None if len(in_time) and np.isnan(in_time).all() else int(np.nansum(in_time))
 
 
-def _cost(records: pd.DataFrame) -> tuple[float | None, int]:
-    """USD and number of requests that reported tokens; the sum is None if none did or one has no known price."""
-    billed = records["input_tokens"].notna() & records["output_tokens"].notna()
-    costs = floats(records.loc[billed, "cost_usd"])
-    known = len(costs) > 0 and not np.isnan(costs).any()
-    return (float(costs.sum()) if known else None), len(costs)
+def _cost(costs: Floats) -> float | None:
+    """USD of billed requests; None if there is none or one has no known price."""
+    return float(costs.sum()) if len(costs) and not np.isnan(costs).any() else None
 
 
-def _total(tokens: "pd.Series[int]") -> int | None:
-    return int(tokens.sum()) if tokens.notna().any() else None
+def _total(tokens: Floats) -> int | None:
+    return None if np.isnan(tokens).all() else int(np.nansum(tokens))
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

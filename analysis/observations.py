@@ -54,6 +54,12 @@ def receive_lag_ms(cell: CellEvidence) -> float | None:
     return typical_worst(floats(cell.records["receive_lag_ms"])[population])
 
 
+def pool_wait_ms(cell: CellEvidence) -> float | None:
+    """How long calls waited for a connection, typical of the cell's worst ones."""
+    population = flags(cell.records["sent"] & cell.records["measured"])
+    return typical_worst(floats(cell.records["pool_wait_ms"])[population])
+
+
 def _arrivals(cell: CellEvidence) -> pd.DataFrame:
     """First attempts of the measured window, sent or dropped: one record per message."""
     return cell.records[cell.records["measured"] & (cell.records["attempt"] == 1)]
@@ -187,3 +193,65 @@ def wrong_tier_share(cell: CellEvidence) -> float | None:
 def samples(cell: CellEvidence) -> float | None:
     """Answers in the measured window."""
     return float((cell.records["ok"] & cell.records["measured"]).sum())
+
+
+#: Fewer seconds of health figures than this do not tell a mean.
+_FEWEST_SECONDS = 10
+
+
+def little_share(cell: CellEvidence) -> float | None:
+    """How far calls in flight are from rate x time (Little's law), as a share and given the benefit of chance.
+
+    The left side was counted each second by the generator's processes, the right side follows from the records. None
+    where messages were retried (in flight counts their backoff, too), and for cells that are short beside their calls.
+    """
+    seconds, own = cell.window.seconds(), cell.records
+    measured = own[own["sent"] & own["measured"]]
+    times_s = floats(measured["service_e2e_ms"]) / 1000.0
+    times_s = times_s[~np.isnan(times_s)]
+    inside = cell.health[cell.window.covers(floats(cell.health["at"]))]
+    counted = inside.groupby("process")["in_flight"].agg(["mean", "count"]).dropna()
+    if not seconds or not len(times_s) or (own["attempt"] > 1).any() or has_process_without_health(cell):
+        return None
+    expected, mean_s = float(times_s.sum()) / seconds, float(times_s.mean())
+    if not len(counted) or counted["count"].min() < _FEWEST_SECONDS or seconds < 10.0 * mean_s or expected <= 0.0:
+        return None
+    # Calls in flight vary like a Poisson count, anew every two call times or every second, whichever is longer.
+    chance = 3.0 * np.sqrt(expected / (seconds / max(1.0, 2.0 * mean_s))) / expected
+    return max(0.0, abs(float(counted["mean"].sum()) / expected - 1.0) - float(chance))
+
+
+def cache_mixed_share(cell: CellEvidence) -> float | None:
+    """The smaller of two shares: answers whose prompt came from the service's cache in part, and all others."""
+    answered = cell.records.loc[cell.records["ok"] & cell.records["measured"], "cache_read_tokens"].dropna()
+    if answered.empty:
+        return None
+    cached = float((answered > 0).mean())
+    return min(cached, 1.0 - cached)
+
+
+#: So many answers are the first ones; fewer of the others than that many do not tell what is usual.
+_FIRST, _FEWEST_OTHERS = 10, 40
+
+
+def slow_first_share(cell: CellEvidence) -> float | None:
+    """The share of the first ten answers that took longer than nine in ten of the others: about 0.1 by chance."""
+    answered = cell.records[cell.records["ok"] & cell.records["measured"]]
+    streamed = floats(answered["service_ttft_ms"])
+    times_ms = np.where(np.isnan(streamed), floats(answered["service_e2e_ms"]), streamed)
+    in_order = times_ms[np.argsort(floats(answered["started_at"]), kind="stable")]
+    in_order = in_order[~np.isnan(in_order)]
+    if len(in_order) < _FIRST + _FEWEST_OTHERS:
+        return None
+    return float((in_order[:_FIRST] > np.quantile(in_order[_FIRST:], 0.9)).mean())
+
+
+def ramp_share(cell: CellEvidence) -> float | None:
+    """Ramp and warm-up / their time and the measured time."""
+    measured = cell.window.seconds()
+    starting = sum(
+        phase.ended_at - phase.started_at
+        for phase in cell.window.phases
+        if phase.ended_at is not None and phase.name in ("ramp", "warmup")
+    )
+    return starting / (starting + measured) if measured else None

@@ -101,7 +101,8 @@ def estimate_quantile(values: Sequence[float] | np.ndarray, q: float) -> Estimat
 
 def _present(values: Sequence[float] | np.ndarray) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
-    return array[~np.isnan(array)]
+    missing = np.isnan(array)
+    return array[~missing] if missing.any() else array
 
 
 def _partly_ordered(values: np.ndarray, quantiles: Mapping[str, float]) -> np.ndarray:

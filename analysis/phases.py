@@ -49,7 +49,7 @@ def window_of(load: LoadInfo, records: pd.DataFrame) -> CellWindow:
     if load.phases and load.ended_at is not None:
         return CellWindow(load.phases, estimated=False)
     if not load.phases:
-        first = records.assign(phase=records["phase"].fillna("unknown")).groupby("phase")["intended_at"].min()
+        first = records["intended_at"].groupby(_names(records)).min()
         phases = [Phase(str(name), float(start), last_seen[str(name)]) for name, start in first.dropna().items()]
         return CellWindow(tuple(sorted(phases, key=lambda phase: phase.started_at)), estimated=True)
     end = max(last_seen.values(), default=None)
@@ -68,8 +68,12 @@ def _last_instants(records: pd.DataFrame) -> dict[str, float]:
     if records.empty:
         return {}
     last = np.fmax(floats(records["intended_at"]), floats(records["ended_at"]))
-    by_phase = pd.Series(last).groupby(records["phase"].fillna("unknown").to_numpy()).max().dropna()
+    by_phase = pd.Series(last, index=records.index).groupby(_names(records)).max().dropna()
     return {str(name): float(at) for name, at in by_phase.items()}
+
+
+def _names(records: pd.DataFrame) -> "pd.Series[str]":
+    return records["phase"].astype("str").fillna("unknown")
 
 
 def measured_seconds(windows: Windows, cells: Iterable[str], phase: str | None = None) -> float | None:

@@ -2,38 +2,33 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.comparison import Side
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
 from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read_run_info
-from analysis.metrics import Metrics, judge_messages, measure
-from analysis.phases import Windows, measured_seconds, window_of
+from analysis.metrics import Metrics, judge_messages
+from analysis.parts import Parts, find_windows, measure_parts, rows_of
+from analysis.phases import Windows
 from analysis.records import RecordSet, derive, load_records
+from analysis.recovery import recoveries
+from analysis.saturation import saturation_section
+from analysis.sides import against_baseline, between_tiers, catalog_of
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
-from bedrock.catalog import Catalog, default_catalog
+from bedrock.catalog import Catalog
 from scenarios.objectives import Objective, ObjectiveError, parse_objective
 from scenarios.run_directory import RunDirectory, write_text
 
 SUMMARY_SCHEMA_VERSION = 1
-
-#: Group of the summary -> column of the records.
-GROUPS = {
-    "query_type": "query_type",
-    "model": "model",
-    "service_tier": "service_tier",
-    "prompt_size": "prompt_size",
-    "language": "language",
-    "phase": "phase",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +40,27 @@ class Analysis:
     run: dict[str, Any]
 
 
-def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
-    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json."""
-    prices = catalog or default_catalog()
+def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[str, Any] | None = None) -> Analysis:
+    """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json.
+
+    Leaves `requests.parquet` in it, for the next time. `overrides` replaces values of run.json: another baseline,
+    another `fail_on`.
+    """
     run = read_run_info(directory)
-    loaded = load_records(directory, run.run_id)
+    run = replace(run, raw={**run.raw, **overrides}) if overrides else run
+    prices = catalog or catalog_of(directory, run)
+    loaded = load_records(directory, run.run_id, keep_parquet=True)
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
-    cells = [_evidence(directory, cell, records, run) for cell in run.cells]
-    return Analysis(_summary(run, loaded, records, cells, prices), records, dict(run.raw))
+    parts = measure_parts(records, run, find_windows(directory, records, run))
+    cells = [_evidence(directory, cell, records, run, parts) for cell in run.cells]
+    return Analysis(_summary(run, loaded, records, cells, parts=parts, catalog=prices), records, dict(run.raw))
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
-    """Write summary.json and requests.parquet; their paths."""
+    """Write summary.json; its path, and that of the records in columns (`load_records` writes them)."""
     names = RunDirectory(directory)
     text = json.dumps(analysis.summary, ensure_ascii=False, indent=2, allow_nan=False)
     write_text(names.summary_json, text + "\n")
-    analysis.records.to_parquet(names.requests_parquet, index=False)
     return [names.summary_json, names.requests_parquet]
 
 
@@ -74,50 +74,86 @@ def _understood(run: RunInfo) -> list[Objective]:
     return objectives
 
 
-def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo) -> CellEvidence:
-    own = records[records["cell"] == cell.name]
-    load = read_load_info(directory, cell.name)
-    window = window_of(load, own)
+def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunInfo, parts: Parts) -> CellEvidence:
+    window = parts.windows[cell.name]
     return CellEvidence(
         info=cell,
         is_open_loop=cell.is_open_loop or ("load_model" not in cell.raw and run.default_load_model == "open"),
-        records=own,
-        load=load,
+        records=records.iloc[rows_of(records, cell.name)],
+        load=read_load_info(directory, cell.name),
         window=window,
         health=read_health(directory, cell.name),
-        metrics=measure(own, window.seconds(), run.include_failures),
+        metrics=parts.cells.get(cell.name) or replace(parts.nothing, duration_s=window.seconds()),
     )
 
 
 def _summary(
-    run: RunInfo, loaded: RecordSet, records: pd.DataFrame, cells: Sequence[CellEvidence], catalog: Catalog
+    run: RunInfo,
+    loaded: RecordSet,
+    records: pd.DataFrame,
+    cells: Sequence[CellEvidence],
+    *,
+    parts: Parts,
+    catalog: Catalog,
 ) -> dict[str, Any]:
-    windows: Windows = {cell.name: cell.window for cell in cells}
+    windows, total = parts.windows, parts.total
     results = [judge_text(text, records, windows, run) for text in run.objectives]
-    validity = check_validity(cells, loaded.skipped)
-    total = measure(records, measured_seconds(windows, sorted(records["cell"].unique())), run.include_failures)
+    validity = check_validity(cells, loaded.skipped, list(loaded.skipped_by_file))
+    this = Side(run, records, validity.status)
+    comparison = against_baseline(this, catalog)
     unclosed = [cell.name for cell in cells if cell.books_unclosed]
     verdict = decide(
-        results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)
+        results,
+        validity,
+        run,
+        records=records,
+        total=total,
+        unclosed=unclosed,
+        no_data=why_no_data(records, run),
+        regressions=comparison.regressions if comparison else (),
+        not_compared=comparison.gaps if comparison else run.missing_baseline,
     )
     cost = cost_section(records, total, run, catalog)
-    throttling = throttling_section(records, run)
-    findings = find(cells=cells, records=records, total=total, cost=cost, throttling=throttling, run=run)
+    throttling = throttling_section(records, run, catalog)
+    saturation = saturation_section(cells)
+    findings = find(
+        cells=cells,
+        records=records,
+        total=total,
+        cost=cost,
+        throttling=throttling,
+        saturation=saturation,
+        comparison=comparison,
+        run=run,
+    )
     per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
     content = {
         "schema_version": SUMMARY_SCHEMA_VERSION,
         "run": {key: value for key, value in run.raw.items() if key not in ("cells", "exit_code")},
         "verdict": verdict.as_dict(),
         "objectives": [result.as_dict() for result in results],
-        "validity": validity.as_dict() | {"skipped_lines": dict(loaded.skipped)},
+        "validity": validity.as_dict() | _skipped(loaded),
         "cells": [_cell(cell, per_cell[cell.name]) for cell in cells],
-        "groups": {name: list(_groups(records, windows, column, run)) for name, column in GROUPS.items()},
+        "groups": {name: _group(groups) for name, groups in parts.groups.items()},
         "total": {"metrics": total.as_dict()},
         "cost": cost,
         "throttling": throttling,
+        "saturation": saturation,
         "recommendations": [finding.as_dict() for finding in findings],
+        "comparison": None if comparison is None else comparison.as_dict(),
+        "tier_comparison": between_tiers(this),
     }
-    return {name: _finite(part) for name, part in content.items()}
+    return {name: finite(part) for name, part in content.items()}
+
+
+def _skipped(loaded: RecordSet) -> dict[str, Any]:
+    """Lines that were no records, by reason, and by file and reason."""
+    files = [
+        {"file": file, "reason": reason, "lines": count}
+        for file, reasons in loaded.skipped_by_file.items()
+        for reason, count in reasons.items()
+    ]
+    return {"skipped_lines": dict(loaded.skipped), "skipped_files": files}
 
 
 def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[ObjectiveResult]:
@@ -130,6 +166,7 @@ def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, A
     load = {key: cell.info.raw.get(key) for key in ("users", "rate_rps", "pattern")}
     rest = {key: value for key, value in cell.info.raw.items() if key not in {"cell", "status", *shown, *load}}
     expected = cell.was_started or len(cell.records) > 0
+    found = recoveries(cell.records, cell.window)
     return {
         "cell": cell.name,
         **shown,
@@ -139,23 +176,20 @@ def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, A
         **{key: value for key, value in rest.items() if key != "reason"},
         "objectives": [result.as_dict() for result in results] if expected else [],
         "metrics": cell.metrics.as_dict() if expected else None,
+        "recovery": None if found is None else [entry.as_dict() for entry in found],
     }
 
 
-def _groups(records: pd.DataFrame, windows: Windows, column: str, run: RunInfo) -> Iterator[dict[str, Any]]:
-    for key, part in records.groupby(column, sort=True):
-        phase = str(key) if column == "phase" else None
-        duration_s = measured_seconds(windows, sorted(part["cell"].unique()), phase)
-        metrics: Metrics = measure(part, duration_s, run.include_failures)
-        yield {"key": str(key), "metrics": metrics.as_dict()}
+def _group(groups: Mapping[str, Metrics]) -> list[dict[str, Any]]:
+    return [{"key": key, "metrics": metrics.as_dict()} for key, metrics in groups.items()]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with None for NaN and infinities, which JSON has no words for."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -14,17 +14,22 @@ from analysis.evidence import CellEvidence
 from analysis.observations import (
     aborted_share,
     achieved_share,
+    cache_mixed_share,
     cpu_pct,
     dropped_share,
     frozen_share,
     has_process_without_health,
     hub_lag_ms,
+    little_share,
     lost_processes,
     measured_time_share,
     missing_records_share,
+    pool_wait_ms,
+    ramp_share,
     receive_lag_ms,
     samples,
     send_lag_ms,
+    slow_first_share,
     target_rate_share,
     unaccounted_share,
     wrong_tier_share,
@@ -55,6 +60,19 @@ TIME_WARN_SHARE, TIME_FAIL_SHARE = 0.999, 0.99
 #: A frozen generator delays what arrives meanwhile: 0.5 % of the time is half of what an SLA of 99 % may miss, 5 %
 #: are the answers above a p95.
 FROZEN_WARN_SHARE, FROZEN_FAIL_SHARE = 0.005, 0.05
+
+
+#: In flight = rate x time holds for any system: 10 % is more than its edges explain, 50 % is another system.
+LITTLE_WARN_SHARE, LITTLE_FAIL_SHARE = 0.10, 0.50
+
+#: Answers from the cache are faster: one in twenty of the other kind decides a p95.
+CACHE_WARN_SHARE = 0.05
+
+#: Six of ten first answers above the p90 of the others are chance in one cell of 7,000.
+FIRST_WARN_SHARE = 0.5
+
+#: More start-up than measurement.
+RAMP_WARN_SHARE = 0.5
 
 
 class CheckStatus(StrEnum):
@@ -127,11 +145,16 @@ class Rule:
         return CheckStatus.WARN if sign * observed > sign * self.warn else CheckStatus.OK
 
 
-def check_validity(cells: Sequence[CellEvidence], skipped_lines: Mapping[str, int]) -> Validity:
-    """All checks of a run, in the order in which an engineer would look."""
+def check_validity(
+    cells: Sequence[CellEvidence], skipped_lines: Mapping[str, int], skipped_files: Sequence[str] = ()
+) -> Validity:
+    """All checks of a run, in the order in which an engineer would look.
+
+    `skipped_lines` are the lines that were no records, by reason; `skipped_files` the files that have some.
+    """
     started = [cell for cell in cells if cell.was_started]
     checks = [check for rule in RULES if (check := _apply(rule, started)) is not None]
-    checks += [_unreadable_lines(cells, skipped_lines), _unfinished_cells(cells)]
+    checks += [_unreadable_lines(cells, skipped_lines, skipped_files), _unfinished_cells(cells)]
     statuses = {check.status for check in checks}
     worst = (
         "INVALID" if CheckStatus.FAIL in statuses else "SUSPECT" if CheckStatus.WARN in statuses else "VALID"
@@ -248,6 +271,30 @@ RULES = (
         is_blind=has_process_without_health,
     ),
     Rule(
+        "pool_wait_p99_ms", "ms", LAG_WARN_MS, LAG_FAIL_MS, "Calls waited {} for a free connection",
+        "The connection pool is smaller than the load: this wait is the generator's, not the service's.", pool_wait_ms,
+    ),
+    Rule(
+        "littles_law", "share", LITTLE_WARN_SHARE, LITTLE_FAIL_SHARE,
+        "Calls in flight differ by {} from rate x time",
+        "Records are missing, or times are wrong: look at missing_records and at locust.log.", little_share,
+    ),
+    Rule(
+        "first_requests", "share", FIRST_WARN_SHARE, None,
+        "{} of the first ten answers were slower than nine in ten of the others",
+        "Connections, caches or the model were cold: add a warm-up, or make it longer.", slow_first_share,
+    ),
+    Rule(
+        "cache_contamination", "share", CACHE_WARN_SHARE, None,
+        "{} of the answers differ from the rest in whether the prompt came from the service's cache",
+        "Two populations in one percentile: vary the prompts, or warm the cache up before measuring.",
+        cache_mixed_share,
+    ),
+    Rule(
+        "ramp_share", "share", RAMP_WARN_SHARE, None, "{} of the time was ramp and warm-up, which is not measured",
+        "Run longer.", ramp_share,
+    ),
+    Rule(
         "samples", "count", SAMPLES_WARN, None, "Only {} answers in the measured window",
         "Run longer or at a higher rate: a p95 needs 72 answers, a p99 368.", samples, low_is_bad=True,
     ),
@@ -263,7 +310,7 @@ RULES = (
 )  # fmt: skip
 
 
-def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int]) -> Check:
+def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int], files: Sequence[str]) -> Check:
     bad, sound = sum(skipped.values()), sum(len(cell.records) for cell in cells)
     share = bad / (bad + sound) if bad + sound else None
     rule = Rule(
@@ -275,7 +322,8 @@ def _unreadable_lines(cells: Sequence[CellEvidence], skipped: Mapping[str, int])
     if not bad:
         return check
     kinds = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-    return _with_reason(check, f"{bad} record {'line was' if bad == 1 else 'lines were'} skipped: {kinds}")
+    where = f" in {files[0]}" if len(files) == 1 else f" in {len(files)} files" if files else ""
+    return _with_reason(check, f"{bad} record {'line was' if bad == 1 else 'lines were'} skipped{where}: {kinds}")
 
 
 def _unfinished_cells(cells: Sequence[CellEvidence]) -> Check:

@@ -31,7 +31,7 @@ PROJECT = Path(__file__).parent.parent
 #: Twelve cells of a second each, at an emulator that answers within a tenth of one.
 SCENARIO = """name: interruptions
 model_id: amazon.nova-pro-v1:0
-load: {rate: 20/s, duration: 1s, drain_timeout: 5s}
+load: {duration: 1s, drain_timeout: 5s}
 matrix: {service_tiers: [default, priority, flex], prompt_sizes: [small, medium], rates: [15/s, 20/s]}
 emulator:
   default:
@@ -45,6 +45,8 @@ KINDS = ("SIGINT", "SIGTERM", "kill -9 orchestrator", "kill -9 locust", "kill -9
 _LEAVE_S = 90.0
 #: Longest time that a suite of this size may take on a busy machine.
 _SUITE_S = 900.0
+#: Exit codes that no interruption explains: an internal error, a refusal.
+_NEVER = (3, 4)
 
 
 @dataclass(slots=True)
@@ -84,7 +86,7 @@ class Suite:
         folder.mkdir()
         self._scenario = folder / "scenario.yaml"
         self._scenario.write_text(SCENARIO, encoding="utf-8")
-        self._log = folder / "log.txt"
+        self.log = folder / "log.txt"
         self.directory = RunDirectory(folder / "out")
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -92,7 +94,7 @@ class Suite:
         command = [sys.executable, str(PROJECT / "run_tests.py"), str(self._scenario)]
         command += ["--results-dir", str(self.directory.path)]
         command += ["--resume"] if self.directory.run_json.exists() else []
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - our own
 
     def processes(self) -> list[psutil.Process]:
@@ -115,7 +117,9 @@ class Suite:
 
 
 def interrupt(suite: Suite, command: "subprocess.Popen[bytes]", kind: str, after_s: float) -> bool:
-    """Do it `after_s` seconds after the start; whether there was still something to be interrupted."""
+    """Do it `after_s` seconds after it has its directory; whether there was still something to be interrupted."""
+    while command.poll() is None and not suite.directory.run_json.exists():
+        time.sleep(0.02)
     with contextlib.suppress(subprocess.TimeoutExpired):
         command.wait(after_s)
         return False
@@ -147,7 +151,8 @@ def outlived_s(suite: Suite) -> float | None:
 
 def end_of(suite: Suite, command: "subprocess.Popen[bytes]", report: Report) -> None:
     """Wait for a command's end and for that of everything it had started."""
-    command.wait(_SUITE_S)
+    if command.wait(_SUITE_S) in _NEVER:
+        raise BenchmarkError(f"the command ended with exit code {command.returncode}; its log is {suite.log}")
     lasted_s = outlived_s(suite)
     if lasted_s is None:
         report.left_behind += [" ".join(process.cmdline()) for process in suite.processes()]

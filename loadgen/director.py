@@ -50,6 +50,7 @@ class Director:
         self._started_at = 0.0
         self._stopped_at: float | None = None
         self._clock: gevent.Greenlet | None = None
+        self._drain: gevent.Greenlet | None = None
         self._load_id = ""
         self._crew: Crew | None = None
         self._slot_keeper: SlotKeeper | None = None
@@ -94,7 +95,7 @@ class Director:
         except OptionsError as error:
             self._refuse(error)
             return
-        self._started_at, self._stopped_at, self._start_at = now(), None, None
+        self._started_at, self._stopped_at, self._start_at, self._drain = now(), None, None, None
         self._phases, self._arrivals_lost = PhaseClock(()), None
         try:
             self._choose_cell(preparation)
@@ -149,7 +150,7 @@ class Director:
     def _users(self) -> int:
         shape, runner = shape_of(self._environment), self._environment.runner
         if shape is not None:
-            return shape.profile.peak_users
+            return shape.peak_users
         return 1 if runner is None else int(runner.target_user_count or 1)
 
     def on_spawning_complete(self) -> None:
@@ -193,18 +194,27 @@ class Director:
             runner.stop()
 
     def on_test_stopping(self) -> None:
-        """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go."""
+        """Every end of a test comes here, `-t`, Stop, signals and the schedule's own: drain, then let go.
+
+        An end that comes while another is draining waits for it. The drain has a greenlet of its own, because Locust
+        kills that of a load shape in the second case.
+        """
         shape = shape_of(self._environment)
         if shape is not None:
             shape.hold()
-        if self._preparation is None or self._crew is None or self._stopped_at is not None:
+        if self._preparation is None or self._crew is None:
             return
+        if self._drain is None:
+            self._drain = gevent.spawn(self._drain_all, self._preparation, self._crew)
+        self._drain.join()
+
+    def _drain_all(self, preparation: Preparation, crew: Crew) -> None:
         self._stopped_at = now()
         if self._slot_keeper is not None:
             self._slot_keeper.stop()
             self._slot_keeper = None
-        self._crew.drain(self._preparation.options.drain_timeout_s)
-        self._record_losses(self._preparation)
+        crew.drain(preparation.options.drain_timeout_s)
+        self._record_losses(preparation)
         self._write_load(now())
 
     def _record_losses(self, preparation: Preparation) -> None:

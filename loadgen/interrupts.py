@@ -2,7 +2,7 @@
 
 import gevent
 from gevent.hub import Hub
-from locust.runners import STATE_INIT, Runner
+from locust.runners import Runner
 
 import os
 import signal
@@ -63,16 +63,20 @@ def end_shape_on_sigterm(runner: Runner) -> Any:
     """Let SIGTERM end a headless test with a load shape as Ctrl-C does; the handle keeps it so.
 
     Locust takes SIGTERM over only when such a test is finished (locust.md fact 13): until then the process would be
-    killed, and with it the records of open calls and every report.
+    killed, and with it the records of open calls and every report. A test that is ending already goes on doing so:
+    call this before others listen to `test_stopping`, for they hold up those behind them.
     """
     hub = gevent.get_hub()
-    interrupted: list[bool] = []
+    ends: list[str] = []
+    runner.environment.events.test_stopping.add_listener(lambda **_kwargs: ends.append("test_stopping"))
 
     def on_signal() -> None:
-        if runner.shape_greenlet is not None and not interrupted:
-            interrupted.append(True)
+        if ends:
+            return
+        ends.append("SIGTERM")
+        if runner.shape_greenlet is not None:
             _interrupt_main(hub)
-        elif runner.state == STATE_INIT and not interrupted:  # still waiting for workers: there is nothing to save
+        else:  # still waiting for workers: there is nothing to save
             hub.handle_system_error(SystemExit, SystemExit(EXIT_TERMINATED))
 
     return gevent.signal_handler(signal.SIGTERM, on_signal)

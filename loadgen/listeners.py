@@ -48,6 +48,10 @@ def _on_init(environment: Any, runner: Any, **_kwargs: Any) -> None:
 
 
 def _attach_director(environment: Any, director: Director, runner: Any) -> None:
+    if isinstance(runner, LocalRunner | MasterRunner):
+        director.check_command_line()
+        if environment.parsed_options.headless and environment.shape_class is not None:
+            environment.bedrock_termination = interrupts.end_shape_on_sigterm(runner)
     hooks = environment.events
     hooks.test_start.add_listener(lambda **_kwargs: director.on_test_start())
     hooks.spawning_complete.add_listener(lambda **_kwargs: director.on_spawning_complete())
@@ -58,9 +62,5 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
         environment.parsed_options.enable_rebalancing = True
         for kind in (messages.READY, messages.CLOCK_ANSWER, messages.WAITING, messages.LINES, messages.DRAINED):
             runner.register_message(kind, director.on_message)
-    if isinstance(runner, LocalRunner | MasterRunner):
-        director.check_command_line()
-        if environment.parsed_options.headless and environment.shape_class is not None:
-            environment.bedrock_termination = interrupts.end_shape_on_sigterm(runner)
     if environment.web_ui:
         install_form_check(environment)

@@ -13,11 +13,11 @@ from typing import Any
 
 from bedrock.clock import now
 from loadgen.options import LoadOptions, OptionsError
-from scenarios.user_profiles import UserProfile
+from scenarios.user_profiles import UserCourse
 
 
 class UserShape(LoadTestShape):
-    """Follows a profile of users: the first of them at the spawn rate, every later change at once.
+    """Follows a profile of users.
 
     Locust asks about once a second. `tick` therefore answers when the number changes and not before, so that a spike
     begins when it should.
@@ -27,16 +27,17 @@ class UserShape(LoadTestShape):
     abstract = True
     use_common_options = True
 
-    def __init__(self, profile: UserProfile, spawn_rate: float, run_time_s: float | None) -> None:
-        """`run_time_s` is Locust's own limit, counted from the start of the test; Locust leaves it to shapes."""
+    def __init__(self, course: UserCourse) -> None:
         super().__init__()
-        self.profile = profile
-        self._spawn_rate = spawn_rate
-        self._run_time_s = math.inf if run_time_s is None else run_time_s
+        self._course = course
         self._begun_at: float | None = None
         self._is_held = False
         self._news = Event()
-        self._users: int | None = None
+
+    @property
+    def peak_users(self) -> int:
+        """The most users there will be at once."""
+        return self._course.profile.peak_users
 
     def begin(self, at: float) -> None:
         """The first users are all there: the profile starts at `at` (Unix seconds)."""
@@ -51,22 +52,16 @@ class UserShape(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Users and how many to start or stop a second, as soon as they differ from before; None at the end."""
         while not self._is_held:
-            elapsed_s = 0.0 if self._begun_at is None else now() - self._begun_at
-            left_s = min(self.profile.duration_s - elapsed_s, self._run_time_s - self.get_run_time())
-            if left_s <= 0.0:
+            profile_s = 0.0 if self._begun_at is None else now() - self._begun_at
+            run_s = self.get_run_time()
+            if self._course.is_over(profile_s, run_s):
                 return None
-            users = self.profile.users_at(elapsed_s)
-            if users != self._users:
-                return self._change_to(users)
+            if (change := self._course.change(profile_s)) is not None:
+                return change
             self._news.clear()
-            self._news.wait(min(left_s, self.profile.next_change_s(elapsed_s) - elapsed_s))
+            self._news.wait(self._course.pause_s(profile_s, run_s))
         gevent.sleep(math.inf)  # Locust ends this greenlet once the test has stopped
         return None
-
-    def _change_to(self, users: int) -> tuple[int, float]:
-        rate = self._spawn_rate if self._users is None else float(abs(users - self._users))
-        self._users = users
-        return users, rate
 
 
 def choose_shape(
@@ -74,6 +69,7 @@ def choose_shape(
 ) -> None:
     """Give the next test of an environment the shape of its pattern, or none where the number of users stays.
 
+    `run_time_s` is Locust's own limit (`-t`), which it leaves to shapes to keep.
     OptionsError where there is a shape already that is somebody else's.
     """
     given = environment.shape_class
@@ -83,7 +79,7 @@ def choose_shape(
         return
     if given is not None and not isinstance(given, UserShape):
         raise OptionsError(["--pattern: the locustfile has a load shape of its own; do without one of the two"])
-    shape = UserShape(options.user_profile(users), spawn_rate, run_time_s)
+    shape = UserShape(UserCourse(options.user_profile(users), spawn_rate, run_time_s))
     shape.runner = environment.runner
     environment.shape_class = shape
 

@@ -2,6 +2,7 @@
 
 locust -f locustfiles/mangaassist.py                                      # web UI
 locust -f locustfiles/mangaassist.py --headless -u 10 -t 30s              # ten users, closed loop
+locust -f locustfiles/mangaassist.py --headless -u 50 --pattern spike --test-duration 2m   # a spike of users
 locust -f locustfiles/mangaassist.py --headless -u 60 -r 60 --rate 12/s   # open loop, up to 60 at once
 """
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
-from bedrock.catalog import default_catalog
+from bedrock.catalog import Catalog
 from bedrock.clock import now
 from orchestrator.limits import Limits, Spending, StopReason
 from orchestrator.live import CellWatch
@@ -47,6 +47,7 @@ class CellRunner:
     progress: Progress
     cells: int
     planned_s: float
+    catalog: Catalog
     clock: Callable[[], float] = time.monotonic
     #: What an earlier run of the same suite had spent counts against its limits.
     spent: InitVar[Spending] = NOTHING_SPENT
@@ -65,7 +66,7 @@ class CellRunner:
         """Run one cell to its end. `slots` are the users of Locust, `number` is its place in the suite from 1."""
         directory = self.identity.directory.cell(cell.cell)
         console = directory.path / "console.log"
-        watch = CellWatch(directory, default_catalog())
+        watch = CellWatch(directory, self.catalog)
         if len(cell.stages) > 1:
             write_stages(directory.stages_yaml, cell.stages)
         # Made once: what happens to a trace file during the run is no concern of the progress.

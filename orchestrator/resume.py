@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedrock.catalog import default_catalog
+from bedrock.catalog import Catalog
 from orchestrator.cell_config import config_hashes
 from orchestrator.cell_run import NOTHING_SPENT
 from orchestrator.limits import Spending
@@ -114,11 +114,11 @@ def planned_s(preparation: Preparation, left: Sequence[Cell]) -> float:
     return plan.duration_s - sum(spared) - len(spared) * preparation.settings.scenario.order.cool_down_s
 
 
-def spent_in(directory: RunDirectory) -> Spending:
+def spent_in(directory: RunDirectory, catalog: Catalog) -> Spending:
     """What all records of a directory have cost, also those of cells that are run again: it was paid for."""
     total = NOTHING_SPENT
     for path in (*directory.path.glob("cells/*"), *directory.set_aside.glob("*/cell")):
-        watch = CellWatch(CellDirectory(path), default_catalog())
+        watch = CellWatch(CellDirectory(path), catalog)
         watch.update()
         total = Spending(total.requests + watch.tally.sent, total.cost_usd + watch.tally.cost_usd, 0)
     return total

@@ -63,6 +63,8 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     write_text(
         directory.effective_yaml, settings.effective_yaml([preparation.system_note] if preparation.system_note else [])
     )
+    if options.prices_file is not None:  # kept with the results: a later report counts with the same prices
+        write_text(directory.prices_yaml, options.prices_file.read_text(encoding="utf-8"))
     document = RunDocument(
         directory,
         settings,
@@ -95,9 +97,9 @@ def _reopen(preparation: Preparation, hashes: Mapping[str, str]) -> Resumption:
     return resumption(preparation, hashes)
 
 
-def finish(directory: RunDirectory) -> SuiteResult:
-    """Analyse a results directory and write its summary and reports."""
-    analysis = analyse(directory.path)
+def finish(directory: RunDirectory, overrides: Mapping[str, Any] | None = None) -> SuiteResult:
+    """Analyse a results directory and write its summary and reports; `overrides` as in `analyse`."""
+    analysis = analyse(directory.path, overrides=overrides)
     write_summary(directory.path, analysis)
     write_reports(directory.path, analysis)
     return SuiteResult(ExitCode(analysis.summary["verdict"]["exit_code"]), directory, analysis.summary)
@@ -143,7 +145,8 @@ class _Suite:
                 progress=self.progress,
                 cells=len(self.preparation.plan.cells),
                 planned_s=planned_s(self.preparation, left),
-                spent=spent_in(self.directory),
+                spent=spent_in(self.directory, self.preparation.settings.catalog),
+                catalog=self.preparation.settings.catalog,
             )
             return self._run_cells(left, runner, is_alive)
 

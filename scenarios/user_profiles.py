@@ -85,6 +85,40 @@ class UserProfile:
         return max(self._continuous.expected_between(start, start + width_s) for start in starts)
 
 
+class UserCourse:
+    """What whoever starts and stops users has to do as the time of a profile passes.
+
+    The first users come at `spawn_rate` a second; every later change happens at once. `profile_s` is the time of the
+    profile, 0 until the first users are all there, and `run_s` that of the whole test, which may last `run_time_s`.
+    """
+
+    def __init__(self, profile: UserProfile, spawn_rate: float, run_time_s: float | None = None) -> None:
+        self.profile = profile
+        self._spawn_rate = spawn_rate
+        self._run_time_s = math.inf if run_time_s is None else run_time_s
+        self._users: int | None = None
+
+    def is_over(self, profile_s: float, run_s: float) -> bool:
+        """Whether the test has to end."""
+        return self._left_s(profile_s, run_s) <= 0.0
+
+    def change(self, profile_s: float) -> tuple[int, float] | None:
+        """Users from now on, and how many to start or stop a second; None where the last answer still holds."""
+        users = self.profile.users_at(profile_s)
+        if users == self._users:
+            return None
+        per_second = self._spawn_rate if self._users is None else float(abs(users - self._users))
+        self._users = users
+        return users, per_second
+
+    def pause_s(self, profile_s: float, run_s: float) -> float:
+        """How long there is nothing to do."""
+        return min(self._left_s(profile_s, run_s), self.profile.next_change_s(profile_s) - profile_s)
+
+    def _left_s(self, profile_s: float, run_s: float) -> float:
+        return min(self.profile.duration_s - profile_s, self._run_time_s - run_s)
+
+
 def _levels(segment: Segment, start_s: float) -> Iterator[UserLevel]:
     """A segment's steps: the k-th user comes where the line crosses k - 1/2, so that the mean is the line's."""
     first, last = _whole(segment.start_rps), _whole(segment.end_rps)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.jsonl import MAX_LINE_BYTES, parse_lines, read_jsonl
+from analysis.jsonl import MAX_LINE_BYTES, parse_block, read_blocks, read_jsonl
 
 SCHEMA = pa.schema([("seq", pa.int64()), ("at", pa.float64()), ("text", pa.string())])
 
@@ -47,14 +47,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("line", "reason"), HOSTILE.items(), ids=lambda value: str(value)[:30])
 def test_a_hostile_line_is_skipped_by_name_and_its_neighbours_are_kept(line: bytes, reason: str) -> None:
-    parsed = parse_lines([GOOD, line, GOOD], SCHEMA)
+    parsed = parse_block(b"".join([GOOD, line, GOOD]), SCHEMA)
 
     assert parsed.skipped == Counter({reason: 1})
     assert parsed.table.to_pylist() == [{"seq": 1, "at": 2.0, "text": "a"}] * 2
 
 
 def test_blank_lines_are_nothing_and_unknown_keys_are_ignored() -> None:
-    parsed = parse_lines([GOOD, b"\n", b"  \r\n", b'{"seq":2,"later":{"x":[1,null]}}\r\n'], SCHEMA)
+    parsed = parse_block(b"".join([GOOD, b"\n", b"  \r\n", b'{"seq":2,"later":{"x":[1,null]}}\r\n']), SCHEMA)
 
     assert parsed.skipped == Counter()
     assert parsed.table["seq"].to_pylist() == [1, 2]
@@ -90,10 +90,50 @@ rows = st.fixed_dictionaries({}, optional={"seq": values, "at": values, "text": 
 def test_lines_read_alone_and_in_one_block_give_the_same(given_rows: list[dict[str, Any]], escape: bool) -> None:
     lines = [json.dumps(row, ensure_ascii=escape).encode() + b"\n" for row in given_rows]
 
-    together = parse_lines(lines, SCHEMA)
+    together = parse_block(b"".join(lines), SCHEMA)
     # A blank line keeps the fast reader away from the block.
-    slowly = parse_lines([b"\n", *lines], SCHEMA)
+    slowly = parse_block(b"\n" + b"".join(lines), SCHEMA)
 
     assert together.table.to_pylist() == slowly.table.to_pylist()
     assert together.skipped == slowly.skipped
     assert together.table.num_rows + together.skipped.total() == len(lines)
+
+
+def test_a_bad_line_in_a_large_block_costs_itself_alone() -> None:
+    many = [b'{"seq":%d,"at":0.5,"text":"a"}\n' % seq for seq in range(20_000)]
+    many[7_777:7_778] = [b'{"seq":\n', b"\n", b'{"seq":"x"}\n']
+
+    parsed = parse_block(b"".join(many), SCHEMA)
+
+    assert parsed.skipped == Counter({"not JSON": 1, "wrong type": 1})
+    assert parsed.table["seq"].to_pylist() == [seq for seq in range(20_000) if seq != 7_777]
+
+
+def test_words_that_begin_like_constants_are_text() -> None:
+    line = b'{"seq":1,"text":"Inform NaN: Information, Inf"}\n'
+
+    assert parse_block(line * 3, SCHEMA).table["seq"].to_pylist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_line_of_any_length_is_one_bad_line(tmp_path: Any, end: bytes) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(GOOD + b'{"text":"' + b"x" * 10_000_000 + b'"}' + end + (GOOD * 2 if end else b""))
+
+    assert max(map(len, read_blocks(path))) < 5_000_000
+    parsed = read_jsonl(path, SCHEMA)
+
+    assert parsed.skipped == Counter({"line too long": 1})
+    assert parsed.table["seq"].to_pylist() == ([1, 1, 1] if end else [1])
+
+
+@pytest.mark.parametrize("size", [1, 7, 30, 1000])
+def test_blocks_are_whole_lines_of_the_file(tmp_path: Any, size: int) -> None:
+    path = tmp_path / "file.jsonl"
+    content = GOOD * 5 + b"\n" + GOOD + GOOD[:-1]
+    path.write_bytes(content)
+
+    blocks = list(read_blocks(path, size))
+
+    assert b"".join(blocks) == content
+    assert all(block.endswith(b"\n") for block in blocks[:-1])

@@ -128,17 +128,17 @@ def test_order_changes_nothing_and_estimates_are_ordered(values: list[float], rn
 
 
 @pytest.mark.parametrize("shape", ["lognormal", "bimodal"])
-@pytest.mark.parametrize(("name", "n"), [("p50", 300), ("p95", 600), ("p99", 1500)])
+@pytest.mark.parametrize(("name", "n"), [("p50", 300), ("p95", 1000), ("p99", 2000)])
 def test_intervals_cover_the_true_quantile_in_about_95_percent_of_2000_runs(shape: str, name: str, n: int) -> None:
     q, draws = QUANTILES[name], 2000
     sample, truth = _population(shape, q)
     ranks = interval_ranks(n, q)
     assert ranks is not None
 
-    values = np.sort(sample(np.random.default_rng(20270115), (draws, n)), axis=1)
+    values = np.partition(sample(np.random.default_rng(20270115), (draws, n)), ranks, axis=1)
     covered = np.mean((values[:, ranks[0]] <= truth) & (truth <= values[:, ranks[1]]))
 
-    assert 0.93 <= covered <= 0.985  # exact intervals are a little too wide, never too narrow
+    assert 0.93 <= covered <= 0.97
 
 
 def _population(shape: str, q: float):  # type: ignore[no-untyped-def]

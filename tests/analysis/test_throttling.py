@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from analysis.throttling import throttle_kind
+from bedrock.catalog import default_catalog
 from tests.support.analysed import analyse_cell
 from tests.support.run_builder import make_record
 
@@ -88,6 +89,39 @@ def test_minutes_show_what_was_offered_and_what_was_accepted(tmp_path: Path) -> 
     ]  # fmt: skip
     assert [row["tokens_accepted"] for row in minutes] == [400.0, 100.0]
     assert [row["tokens_offered_estimated"] for row in minutes] == [400.0, 300.0]
+
+
+def test_minutes_are_held_against_the_default_quota(tmp_path: Path) -> None:
+    records = [
+        *(make_record(seq, at=seq * 1.0, cache_write_tokens=10) for seq in range(4)),
+        *(make_record(10 + seq, at=61.0 + seq, outcome="throttled") for seq in range(5)),
+        make_record(20, at=70.0, outcome="overloaded"),
+        make_record(21, at=71.0),
+    ]
+
+    section = section_of(tmp_path, records)
+
+    model = default_catalog().resolve("us.amazon.nova-pro-v1:0")
+    one = 40 + 60 * model.burndown
+    first, second = section["per_minute"]
+    assert (second["throttled"], second["overloaded"], second["throttle_rate"]) == (5, 1, 5 / 7)
+    assert (first["quota_tokens_accepted"], second["quota_tokens_accepted"]) == (4 * (one + 10), one)
+    assert second["quota_tokens_offered_estimated"] == pytest.approx(one + 6 * (5 * one + 40) / 5)
+    requests, tokens = section["quota"]
+    assert (requests["of"], requests["minute"], requests["offered"], requests["accepted"]) == ("requests", 1, 7, 1)
+    assert requests["default_quota"] == model.cross_region_quota.rpm
+    assert requests["used_pct"] == pytest.approx(7 / model.cross_region_quota.rpm * 100)
+    assert (tokens["of"], tokens["minute"], tokens["default_quota"]) == ("tokens", 1, model.cross_region_quota.tpm)
+
+
+def test_a_model_nobody_knows_has_no_quota(tmp_path: Path) -> None:
+    section = section_of(tmp_path, [make_record(0, model_id="nobody.knows-v1:0"), make_record(1, model_id=None)])
+
+    (row,) = section["per_minute"]
+    assert row["default_quota_rpm"] is row["default_quota_tpm"] is row["quota_tokens_accepted"] is None
+    assert [(use["of"], use["default_quota"], use["used_pct"]) for use in section["quota"]] == [
+        ("requests", None, None)
+    ]
 
 
 def test_tokens_that_nobody_reported_are_unknown(tmp_path: Path) -> None:

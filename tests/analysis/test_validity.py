@@ -298,7 +298,10 @@ def test_unreadable_lines_are_counted_by_kind_with_all_their_number(tmp_path: Pa
 
     assert check["observed"] == pytest.approx(3 / 103)
     assert check["status"] == "FAIL"
-    assert check["reason"] == "3 record lines were skipped: 1 invalid UTF-8, 1 not JSON, 1 torn last line"
+    assert (
+        check["reason"]
+        == "3 record lines were skipped in cells/a/requests-0.jsonl: 1 invalid UTF-8, 1 not JSON, 1 torn last line"
+    )
     assert summary["validity"]["skipped_lines"] == {"invalid UTF-8": 1, "not JSON": 1, "torn last line": 1}
 
 
@@ -329,3 +332,91 @@ def test_the_typical_worst_is_the_p99_of_many_values() -> None:
     values = np.arange(1000.0)
 
     assert typical_worst(values) == np.quantile(values, 0.99)
+
+
+@pytest.mark.parametrize(("wait_ms", "status"), [(0.0, "OK"), (60.0, "WARN"), (400.0, "FAIL")])
+def test_waiting_for_a_connection_is_the_generators_delay(tmp_path: Path, wait_ms: float, status: str) -> None:
+    records = [*several(95), *several(5, 95, pool_wait_ms=wait_ms, ttft_ms=700.0)]
+
+    check = one_cell(tmp_path, records)["pool_wait_p99_ms"]
+
+    assert (check["status"], check["observed"]) == (status, pytest.approx(wait_ms))
+
+
+def in_flight(directory: Path, counted: float, **fields: Any) -> dict[str, Any]:
+    """The check of Little's law on 600 calls of 930 ms at 5/s, which is 4.65 in flight."""
+    one_cell(directory, several(600, **fields))
+    write_health(directory, "a", "0", [{"in_flight": counted}] * 120)
+    return checks_of(directory)["littles_law"]
+
+
+@pytest.mark.parametrize(
+    ("counted", "status"), [(4.65, "OK"), (4.3, "OK"), (5.2, "OK"), (6.5, "WARN"), (3.2, "WARN"), (14.0, "FAIL")]
+)
+def test_calls_in_flight_are_rate_times_time(tmp_path: Path, counted: float, status: str) -> None:
+    assert in_flight(tmp_path, counted)["status"] == status
+
+
+def test_calls_in_flight_beyond_chance_are_the_gap_to_rate_times_time(tmp_path: Path) -> None:
+    # 120 s of windows of 1.86 s (two call times): a mean of 4.65 is known to within 3 x sqrt(4.65 / (120 / 1.86)).
+    gap = 9.3 / 4.65 - 1.0 - 3.0 * np.sqrt(4.65 / (120.0 / 1.86)) / 4.65
+
+    assert in_flight(tmp_path, 9.3)["observed"] == pytest.approx(gap, rel=1e-6)
+
+
+def test_retries_and_missing_figures_leave_littles_law_open(tmp_path: Path) -> None:
+    again = make_record(600, message_id="m-000000", attempt=2)
+    one_cell(tmp_path / "retries", [*several(600), again])
+    write_health(tmp_path / "retries", "a", "0", [{"in_flight": 9.0}] * 120)
+
+    assert checks_of(tmp_path / "retries")["littles_law"]["status"] == "NOT_MEASURED"
+    assert one_cell(tmp_path / "none", several(600))["littles_law"]["status"] == "NOT_MEASURED"
+
+
+@pytest.mark.parametrize(("slow", "status"), [(0, "OK"), (5, "OK"), (6, "WARN"), (10, "WARN")])
+def test_slow_first_requests_ask_for_a_warm_up(tmp_path: Path, slow: int, status: str) -> None:
+    check = one_cell(tmp_path, [*several(slow, ttft_ms=800.0), *several(90, slow)])["first_requests"]
+
+    assert (check["status"], check["observed"]) == (status, slow / 10)
+    assert (check["advice"] is not None) == (status == "WARN")
+
+
+def test_first_requests_of_a_short_cell_are_not_told_from_the_others(tmp_path: Path) -> None:
+    assert one_cell(tmp_path, several(49))["first_requests"]["status"] == "NOT_MEASURED"
+
+
+@pytest.mark.parametrize(("cached", "observed", "status"), [(0, 0.0, "OK"), (5, 0.05, "OK"), (6, 0.06, "WARN"),
+                                                           (94, 0.06, "WARN"), (100, 0.0, "OK")])  # fmt: skip
+def test_answers_with_and_without_the_cache_are_two_populations(
+    tmp_path: Path, cached: int, observed: float, status: str
+) -> None:
+    records = [*several(cached, cache_read_tokens=30), *several(100 - cached, cached)]
+
+    check = one_cell(tmp_path, records)["cache_contamination"]
+
+    assert (check["status"], check["observed"]) == (status, pytest.approx(observed))
+
+
+@pytest.mark.parametrize(("ramp_s", "status"), [(0.0, "OK"), (10.0, "OK"), (30.0, "WARN")])
+def test_more_ramp_than_measurement_is_little_measurement(tmp_path: Path, ramp_s: float, status: str) -> None:
+    phases = [
+        {"name": "ramp", "started_at": STARTED_AT - ramp_s, "ended_at": STARTED_AT},
+        {"name": "steady", "started_at": STARTED_AT, "ended_at": STARTED_AT + 20.0},
+    ]
+
+    check = one_cell(tmp_path, several(100), phases=phases)["ramp_share"]
+
+    assert (check["status"], check["observed"]) == (status, pytest.approx(ramp_s / (ramp_s + 20.0)))
+
+
+def test_skipped_lines_are_named_with_their_files(tmp_path: Path) -> None:
+    one_cell(tmp_path, several(100))
+    with (tmp_path / "cells" / "a" / "requests-0.jsonl").open("ab") as file:
+        file.write(b'{"cell":"a"}\nnull\nnull\n')
+
+    validity = analyse(tmp_path).summary["validity"]
+
+    assert validity["skipped_files"] == [
+        {"file": "cells/a/requests-0.jsonl", "reason": "missing field", "lines": 1},
+        {"file": "cells/a/requests-0.jsonl", "reason": "not a JSON object", "lines": 2},
+    ]

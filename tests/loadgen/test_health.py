@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bedrock.invocation import InvocationRecord
 from loadgen.health import HealthMonitor
+from loadgen.line_files import LineFile
 from loadgen.meters import CallMeter, CollectorMeter, Worst
 
 
@@ -77,7 +78,7 @@ def test_every_collection_is_timed_until_the_meter_is_closed() -> None:
 def test_a_line_has_the_calls_of_its_second(tmp_path: Path) -> None:
     meter = CallMeter()
     meter.note(record_of(intended_at=999.99, pool_wait_ms=0.5))
-    monitor = HealthMonitor(tmp_path / "health-local.jsonl", "local", lambda: 3, lambda: 10, meter)
+    monitor = HealthMonitor(LineFile(tmp_path / "health-local.jsonl"), "local", lambda: 3, lambda: 10, meter)
     while not (text := (tmp_path / "health-local.jsonl").read_text()):
         gevent.sleep(0.1)
     monitor.stop()

@@ -238,6 +238,28 @@ def test_sigterm_ends_a_pattern_of_users_with_its_reports(
     assert page.exists()
 
 
+OWN_SHAPE = """
+from locust import LoadTestShape
+from locustfiles.single_prompt import SinglePrompt
+
+class Own(LoadTestShape):
+    def tick(self):
+        return None
+"""
+
+
+def test_a_locustfile_with_a_shape_of_its_own_excludes_a_pattern_of_users(start_emulator: Any, tmp_path: Path) -> None:
+    emulator = start_emulator(config=FAST)
+    locustfile = tmp_path / "own.py"
+    locustfile.write_text(OWN_SHAPE)
+    locust = LocustProcess(str(locustfile), emulator.url, tmp_path / "results", *PATTERN, "--test-duration", "5s")
+    output = locust.finish()
+
+    assert locust.process.returncode == 4
+    assert "error: --pattern: the locustfile has a load shape of its own" in output
+    assert emulator.truth() == []
+
+
 INTERRUPTIBLE = """
 import gevent
 from locust import constant, task

@@ -119,7 +119,7 @@ def test_an_extra_cell_has_stages_or_a_load_of_its_own() -> None:
         ),
         ("load: {pattern: replay}\n", 3, "replay needs a trace"),
         ("load: {users: 3, pattern: replay, trace: x.csv}\n", 3, "replay needs the open loop"),
-        ("load: {users: 3, pattern: steps}\n", 3, "steps needs the open loop"),
+        ("load: {users: 3, pattern: production}\n", 3, "production needs the open loop"),
         ("load: {pattern: steps, rate: 5/s, step_rates: [1/s]}\n", 3, "exclude each other"),
         ("load: {pattern: steps, step_rates: [1/s]}\nmatrix: {rates: [1/s]}\n", 4, "exclude each other"),
         ("load: {pattern: steps, rate: 1/s, duration: 9s, step_duration: 1s}\n", 3, "duration and step_duration"),

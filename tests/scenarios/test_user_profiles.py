@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios.patterns import PatternError
-from scenarios.user_profiles import USER_PATTERNS, UserPattern
+from scenarios.user_profiles import USER_PATTERNS, UserCourse, UserPattern
 
 patterns = st.builds(
     UserPattern,
@@ -118,3 +118,44 @@ def test_no_minute_has_more_user_time_than_the_busiest(pattern: UserPattern, cou
 
     assert profile.busiest(60.0) <= count * 60.0 * (1 + 1e-9)
     assert profile.busiest(60.0) >= profile.user_seconds * 60.0 / duration_s * (1 - 1e-9)
+
+
+SPIKE = UserPattern("spike", spike_factor=10.0).profile(50, 100.0, warmup_s=10.0)
+
+
+def test_the_first_users_come_at_the_spawn_rate_and_later_changes_at_once() -> None:
+    course = UserCourse(SPIKE, 3.0)
+
+    assert course.change(0.0) == (5, 3.0)
+    assert course.change(49.9) is None
+    assert course.change(50.0) == (50, 45.0)
+    assert course.change(70.0) == (5, 45.0)
+
+
+def test_there_is_nothing_to_do_until_the_next_change_or_the_end() -> None:
+    course = UserCourse(SPIKE, 3.0, run_time_s=85.0)
+
+    assert course.pause_s(20.0, run_s=22.0) == 30.0
+    assert course.pause_s(80.0, run_s=82.0) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("profile_s", "run_s", "is_over"),
+    [(0.0, 0.0, False), (109.9, 115.0, False), (110.0, 115.0, True), (0.0, 120.0, True), (90.0, 120.0, True)],
+)
+def test_the_end_of_the_profile_or_locusts_own_limit_ends_the_test(
+    profile_s: float, run_s: float, is_over: bool
+) -> None:
+    assert UserCourse(SPIKE, 3.0, run_time_s=120.0).is_over(profile_s, run_s) is is_over
+
+
+@given(patterns, users, durations)
+def test_whoever_follows_the_pauses_makes_every_change(pattern: UserPattern, count: int, duration_s: float) -> None:
+    course = UserCourse(pattern.profile(count, duration_s), 1.0)
+    at_s, seen = 0.0, []
+    while not course.is_over(at_s, at_s):
+        change = course.change(at_s)
+        seen += [] if change is None else [change[0]]
+        at_s = max(at_s + course.pause_s(at_s, at_s), math.nextafter(at_s, math.inf))
+
+    assert seen == [level.users for level in course.profile.levels]

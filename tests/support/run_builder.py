@@ -121,7 +121,7 @@ def make_record(seq: int = 0, **fields: Any) -> dict[str, Any]:
         first_answer_at=start_s + ttft_s, last_token_at=start_s + e2e_s - 0.002, ended_at=start_s + e2e_s,
         outcome=Outcome.OK, http_status=200, stop_reason="end_turn", request_id=f"req-{seq:06d}", input_tokens=40,
         output_tokens=60, cache_read_tokens=0, cache_write_tokens=0, events=22, gap_p50_ms=30.0, gap_p95_ms=34.0,
-        gap_max_ms=50.0, server_latency_ms=ttft_s * 1000.0 + 600.0, bytes_received=4096,
+        gap_max_ms=50.0, server_latency_ms=ttft_s * 1000.0 + 600.0, pool_wait_ms=0.0, bytes_received=4096,
     )  # fmt: skip
     raw: dict[str, Any] = json.loads(record.to_json())
     return {**raw, **_consequences(str(fields.get("outcome", "ok"))), **fields}
@@ -313,14 +313,16 @@ def _phase_bounds(spec: CellSpec, start: float) -> list[dict[str, Any]]:
     return phases
 
 
-def health_lines(spec: CellSpec, cell_start_s: float) -> list[dict[str, Any]]:
-    """One line a second of the generator's own condition."""
+def health_lines(spec: CellSpec, records: Sequence[Mapping[str, Any]], cell_start_s: float) -> list[dict[str, Any]]:
+    """One line a second of the generator's own condition; calls in flight as its records have them on average."""
     start = STARTED_AT + cell_start_s
     seconds = int(spec.warmup_s + spec.duration_s) + 1
+    open_s = sum(record["ended_at"] - record["started_at"] for record in records if record["ended_at"] is not None)
+    in_flight = open_s / (spec.warmup_s + spec.duration_s)
     return [
         {
             "at": start + second, "process": "0", "hub_lag_ms": spec.hub_lag_ms, "cpu_pct": spec.cpu_pct,
-            "in_flight": 3, "slots": 10, "rss_mb": 120.0,
+            "in_flight": round(in_flight, 1), "slots": 10, "rss_mb": 120.0,
         }
         for second in range(seconds)
     ]  # fmt: skip
@@ -340,7 +342,7 @@ def build_run(directory: Path, cells: Sequence[CellSpec], seed: int = 1, **run_o
         write_records(directory, spec.cell, records)
         folder = directory / "cells" / spec.cell
         write_json(folder / "load.json", load_json(spec, records, at))
-        lines = "".join(json.dumps(line) + "\n" for line in health_lines(spec, at))
+        lines = "".join(json.dumps(line) + "\n" for line in health_lines(spec, records, at))
         (folder / "health-0.jsonl").write_text(lines, encoding="utf-8")
         at += spec.warmup_s + spec.duration_s + CELL_GAP_S
     return directory

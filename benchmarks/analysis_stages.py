@@ -1,0 +1,124 @@
+"""The stages of the analysis, each timed and weighed: what `benchmarks.analysis` runs in a process of its own.
+
+`python -m benchmarks.analysis_stages DIR` prints one JSON document. The process is fresh, so that nothing is warm and
+memory is only what this analysis took.
+"""
+
+import gc
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+_MB_A_KIB = 1024 / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: wall and processor time, and the most memory the process held meanwhile (all of it, in MB)."""
+
+    name: str
+    seconds: float
+    cpu_s: float
+    peak_rss_mb: float
+
+
+class Stopwatch:
+    """Measures one stage after the other."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Everything inside is one stage."""
+        gc.collect()
+        _reset_peak()
+        began, cpu = time.perf_counter(), time.process_time()
+        yield
+        seconds, used = time.perf_counter() - began, time.process_time() - cpu
+        self.stages.append(Stage(name, seconds, used, _peak_rss_mb()))
+
+
+def _reset_peak() -> None:
+    try:
+        _CLEAR.write_text(_RESET_PEAK)
+    except OSError:
+        return  # then a stage's peak is the highest so far: never too low
+
+
+def _peak_rss_mb() -> float:
+    try:
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        lines = []
+    peaks = (float(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return next(peaks, float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)) * _MB_A_KIB
+
+
+def measure_stages(directory: Path) -> dict[str, Any]:
+    """All stages on a results directory; `requests.parquet` is read where it is there, and left there."""
+    watch = Stopwatch()
+    with watch.stage("import"):
+        from analysis.inputs import read_run_info  # noqa: PLC0415 - importing is what is measured
+        from analysis.metrics import judge_messages  # noqa: PLC0415
+        from analysis.parts import find_windows, measure_parts  # noqa: PLC0415
+        from analysis.records import derive, load_records  # noqa: PLC0415
+        from bedrock.catalog import default_catalog  # noqa: PLC0415
+    run = read_run_info(directory)
+    with watch.stage("load"):
+        loaded = load_records(directory, run.run_id, keep_parquet=True)
+    with watch.stage("derive"):
+        records = judge_messages(derive(loaded.frame, default_catalog()), run.sla_s, [], run.cells)
+        count, skipped = len(records), dict(loaded.skipped)
+        del loaded
+    with watch.stage("metrics"):
+        parts = measure_parts(records, run, find_windows(directory, records, run))
+    for name, work in LATER_STAGES.items():
+        with watch.stage(name):
+            work(records)
+    return {
+        "records": count,
+        "skipped": skipped,
+        "stages": [asdict(stage) for stage in watch.stages],
+        "groups": sum(len(groups) for groups in parts.groups.values()) + len(parts.cells) + 1,
+    }
+
+
+def _time_series(records: pd.DataFrame) -> None:
+    """Every second of the run, and every minute of each cell."""
+    from analysis.timeseries import per_window  # noqa: PLC0415
+
+    per_window(records, 1.0)
+    for rows in records.groupby("cell", observed=True).indices.values():
+        per_window(records.iloc[rows], 60.0)
+
+
+def _curves(records: pd.DataFrame) -> None:
+    from analysis.curves import ecdf, spectrum  # noqa: PLC0415
+
+    for metric in ("ttft_ms", "e2e_ms"):
+        values = records.loc[records["ok"], metric].to_numpy()
+        ecdf(values)
+        spectrum(values)
+
+
+#: What is measured behind the metrics, on the judged records.
+LATER_STAGES: dict[str, Callable[[pd.DataFrame], None]] = {
+    "time series": _time_series,
+    "curves": _curves,
+}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_stages(Path(sys.argv[1]))))
