@@ -1,5 +1,6 @@
 """Runs one cell: a Locust process tree, watched through the files it writes."""
 
+import json
 import math
 import os
 import signal
@@ -18,6 +19,7 @@ from orchestrator.results_directory import inherited_locks
 from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
 from scenarios.cells import Cell
 from scenarios.plan import CELL_OVERHEAD_S
+from scenarios.run_directory import CellDirectory
 from scenarios.schedule import Schedule
 from scenarios.stages import write_stages
 
@@ -96,7 +98,13 @@ class CellRunner:
         self._spent = _plus(spent_before, watch, in_flight=0)
         # What Locust refuses it says on its console; what went wrong later is in its log.
         logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
-        return judge(end, last_lines(logs), lasted_s=self.clock() - began_s, planned_s=_planned_s(cell))
+        return judge(
+            end,
+            last_lines(logs),
+            lasted_s=self.clock() - began_s,
+            planned_s=_planned_s(cell),
+            processes_lost=_processes_lost(directory),
+        )
 
     def _snapshot(self, cell: Cell, schedule: Schedule | None, number: int, watch: CellWatch) -> Snapshot:
         at, tally = now(), watch.tally
@@ -140,7 +148,15 @@ def _patience(cell: Cell) -> Patience:
     )
 
 
-def judge(end: End, log: str, *, lasted_s: float, planned_s: float) -> CellEnd:
+def _processes_lost(directory: CellDirectory) -> int:
+    """How many of the cell's Locust processes went without a word, as the one that led them has written."""
+    try:
+        return int(json.loads(directory.load_json.read_text(encoding="utf-8"))["processes_lost"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def judge(end: End, log: str, *, lasted_s: float, planned_s: float, processes_lost: int = 0) -> CellEnd:
     """What a cell's end means. `log` is the end of its logs.
 
     Locust ends in order, with exit code 0, also when a signal or its configuration ends it early: then the cell has not
@@ -154,6 +170,8 @@ def judge(end: End, log: str, *, lasted_s: float, planned_s: float) -> CellEnd:
         return CellEnd("failed", end.killed, stopped_by, log)
     if end.exit_code == 0 and lasted_s < planned_s:
         return CellEnd("failed", f"Locust ended after {lasted_s:.0f} of {planned_s:.0f} s, unasked", None, log)
+    if end.exit_code == 0 and processes_lost:
+        return CellEnd("failed", f"{processes_lost} of its Locust processes died", None, log)
     if end.exit_code == 0:
         return CellEnd("finished", None, None)
     said = log.splitlines()[-1] if log else "its log is empty"
