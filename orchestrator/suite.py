@@ -136,6 +136,14 @@ class _Suite:
         ]
         if not left:
             return None
+        try:
+            return self._send(left)
+        except EmulatorError as error:  # nothing was sent: the cells stay pending and can be resumed
+            self.progress.note(str(error))
+            return None
+
+    def _send(self, left: Sequence[Cell]) -> StopReason | None:
+        scenario = self.preparation.settings.scenario
         with _endpoint(self.preparation, self.directory) as (endpoint, is_alive):
             self.document.set_endpoint(endpoint.url)
             runner = CellRunner(
