@@ -5,6 +5,7 @@ Unix seconds of `bedrock.clock`, taken as bytes are handed to the socket.
 """
 
 import json
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -120,5 +121,10 @@ class TruthLog:
 
 
 def open_truth_file(path: Path) -> BinaryIO:
-    """The file to append to; OSError where it cannot be written."""
-    return path.open("ab", buffering=0)
+    """The file to append to, behind a line that is torn on a line of its own; OSError where it cannot be written."""
+    file = path.open("a+b", buffering=0)
+    if file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return file

@@ -4,8 +4,16 @@ import gevent
 from gevent.hub import Hub
 from locust.runners import Runner
 
+import os
 import signal
+from collections.abc import Callable
 from typing import Any
+
+#: How long an orphaned process may take to end in order before it ends for certain.
+ORPHAN_LIMIT_S = 60.0
+
+_STDIN = 0
+_READABLE = 1
 
 
 def take_over() -> Any:
@@ -20,6 +28,31 @@ def take_over() -> Any:
 
 def _interrupt_main(hub: Hub) -> None:
     hub.handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
+
+
+def end_with_stdin(*, leads: bool) -> Any:
+    """End with the process that holds the other end of standard input, however that one ends; the handle keeps it so.
+
+    The process that leads the test ends it as Ctrl-C would; those that it leads follow it. Whatever still runs after
+    ORPHAN_LIMIT_S, such as a worker whose master was killed too, is ended then. A pipe does this on every system and
+    cannot be missed: it stays closed for a process that looks late.
+    """
+    hub = gevent.get_hub()
+    watcher = hub.loop.io(_STDIN, _READABLE)
+
+    def interrupt() -> None:
+        if leads:
+            _interrupt_main(hub)
+
+    watcher.start(_at_end_of_input, watcher, interrupt)
+    return watcher
+
+
+def _at_end_of_input(watcher: Any, then: Callable[[], None]) -> None:
+    if not os.read(_STDIN, 4096):
+        watcher.stop()
+        gevent.spawn_later(ORPHAN_LIMIT_S, os._exit, EXIT_TERMINATED)
+        then()
 
 
 #: What a shell says of a process that SIGTERM ended.

@@ -40,6 +40,9 @@ def _on_init(environment: Any, runner: Any, **_kwargs: Any) -> None:
         return
     if runner is not None:  # under a debugger (run_single_user) Ctrl-C stays the debugger's
         environment.bedrock_interrupts = interrupts.take_over()
+        if environment.parsed_options.stop_with_stdin:
+            leads = not isinstance(runner, WorkerRunner)
+            environment.bedrock_lifeline = interrupts.end_with_stdin(leads=leads)
     participant = None if isinstance(runner, MasterRunner) else Participant(environment)
     setattr(environment, PARTICIPANT_ATTRIBUTE, participant)
     if isinstance(runner, WorkerRunner) and participant is not None:

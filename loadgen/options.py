@@ -90,6 +90,7 @@ OPTIONS = (
     ),
     Option("--stop-sequences", "STOP_SEQUENCES", "", "texts that end an answer: with commas, or a JSON list"),
     Option("--request-metadata", "REQUEST_METADATA", "", "for the account's logs: key=value,..., or a JSON object"),
+    Option("--nonce", "NONCE", False, "begin every request with random digits: no prompt cache"),
     Option("--api", "API", "converse_stream", "converse_stream, converse, invoke_model_stream or invoke_model", APIS),
     Option("--transport", "TRANSPORT", "wire", "how calls are made: wire or boto3", TRANSPORTS),
     Option("--target", "TARGET", "emulator", "emulator (any endpoint URL) or aws (costs money)", TARGETS),
@@ -130,6 +131,7 @@ OPTIONS = (
     Option("--ship-records", "SHIP_RECORDS", False, "workers send records to the master, also on its own machine"),
     Option("--load-id", "LOAD_ID", "", "set by the process that leads the test", in_web_ui=False),
     Option("--cell-dir", "CELL_DIR", "", "set by the process that leads the test", in_web_ui=False),
+    Option("--stop-with-stdin", "STOP_WITH_STDIN", False, "end the test when standard input does", in_web_ui=False),
     Option("--run-id", "RUN_ID", "", "run this cell belongs to", in_web_ui=False),
 )
 
@@ -176,6 +178,7 @@ class LoadOptions:
     latency: str | None
     stop_sequences: tuple[str, ...]
     request_metadata: Mapping[str, str]
+    nonce: bool
     api: str
     transport: str
     target: str
@@ -241,6 +244,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
             "stop_sequences", lambda text: check_stop_sequences(parse_stop_sequences(text)), ()
         ),
         request_metadata=reader.parsed("request_metadata", lambda text: check_metadata(parse_metadata(text)), {}),
+        nonce=bool(namespace.nonce),
         api=reader.choice("api", APIS),
         transport=reader.choice("transport", TRANSPORTS),
         target=reader.choice("target", TARGETS),
@@ -274,6 +278,8 @@ def read_options(namespace: Namespace) -> LoadOptions:
         reader.problems.append("--failover-cool-down: must not be longer than --failover-max-cool-down")
     if options.cache_system and not reader.text("system_prompt_file"):
         reader.problems.append("--cache-system: needs a system prompt: give --system-prompt-file too")
+    if options.cache_system and options.nonce:
+        reader.problems.append("--nonce: cannot be combined with --cache-system; give one of them, not both")
     if reader.problems:
         raise OptionsError(list(dict.fromkeys(reader.problems)))
     return options

@@ -101,6 +101,7 @@ class PlainRun:
                 latency=options.latency,
                 stop_sequences=options.stop_sequences,
                 metadata=options.request_metadata,
+                nonce=options.nonce,
             ),
             "load_model": "open" if options.is_open_loop else "closed",
             "seed": options.seed,

@@ -31,6 +31,7 @@ from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
 from loadgen.response_recording import ResponseRecorder
+from scenarios.nonce import nonce
 from scenarios.replayed import ReplaySampler
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
@@ -50,6 +51,13 @@ def message_of(sampler: Sampler, turn: Turn | None) -> Message:
     if turn is not None and turn.wanted is not None and isinstance(sampler, ReplaySampler):
         return sampler.message_as(turn.index, turn.wanted)
     return sampler.message(0 if turn is None else turn.index)
+
+
+def with_nonce(invocation: Invocation) -> Invocation:
+    """The invocation with a nonce before all its text, which begins with the system prompt where there is one."""
+    if invocation.system is not None:
+        return replace(invocation, system=nonce() + invocation.system)
+    return replace(invocation, prompt=nonce() + invocation.prompt)
 
 
 class LoadSession:
@@ -206,7 +214,9 @@ class LoadSession:
         to_keep = None if responses is None else responses.transcript_for(invocation)
         # Without a transcript the text of an answer is never decoded, which is cheaper: only where it is needed.
         transcript = Transcript() if to_keep is None and dialogue is not None else to_keep
-        self._clients[record.region or self._region].invoke(invocation, record, transcript)
+        # What is kept is kept under the prompt as it is: a nonce would never be asked for again.
+        sent = with_nonce(invocation) if self.options.nonce else invocation
+        self._clients[record.region or self._region].invoke(sent, record, transcript)
         if responses is not None and to_keep is not None:
             responses.keep(invocation, record, to_keep)
         if dialogue is not None and transcript is not None and record.outcome is Outcome.OK:

@@ -1,11 +1,12 @@
 """Runs one cell: a Locust process tree, watched through the files it writes."""
 
+import json
 import math
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from bedrock.catalog import Catalog
 from bedrock.clock import now
@@ -14,14 +15,18 @@ from orchestrator.live import CellWatch
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from orchestrator.processes import ProcessTree, last_lines
 from orchestrator.progress import Progress, Snapshot
+from orchestrator.results_directory import inherited_locks
 from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
 from scenarios.cells import Cell
 from scenarios.plan import CELL_OVERHEAD_S
+from scenarios.run_directory import CellDirectory
 from scenarios.schedule import Schedule
 from scenarios.stages import write_stages
 
 #: Exit code of a Locust run that refused its configuration before it sent anything.
 LOCUST_REFUSED = 4
+
+NOTHING_SPENT = Spending(0, 0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,13 @@ class CellRunner:
     planned_s: float
     catalog: Catalog
     clock: Callable[[], float] = time.monotonic
-    _spent: Spending = field(default=Spending(0, 0.0, 0), init=False)
+    #: What an earlier run of the same suite had spent counts against its limits.
+    spent: InitVar[Spending] = NOTHING_SPENT
+    _spent: Spending = field(init=False)
     _began_s: float = field(default=0.0, init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, spent: Spending) -> None:
+        self._spent = spent
         self._began_s = self.clock()
 
     def limit_reached(self) -> StopReason | None:
@@ -74,10 +82,11 @@ class CellRunner:
             return self.limits.reached(self._spent)
 
         tree = ProcessTree(
-            locust_command(cell, slots, self.identity),
+            [*locust_command(cell, slots, self.identity), "--stop-with-stdin"],
             environment=child_environment(os.environ, self.identity.endpoint),
             folder=PROJECT,
             console=console,
+            inherited=inherited_locks(),
         )
         began_s = self.clock()
         try:
@@ -89,7 +98,13 @@ class CellRunner:
         self._spent = _plus(spent_before, watch, in_flight=0)
         # What Locust refuses it says on its console; what went wrong later is in its log.
         logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
-        return judge(end, last_lines(logs), lasted_s=self.clock() - began_s, planned_s=_planned_s(cell))
+        return judge(
+            end,
+            last_lines(logs),
+            lasted_s=self.clock() - began_s,
+            planned_s=_planned_s(cell),
+            processes_lost=_processes_lost(directory),
+        )
 
     def _snapshot(self, cell: Cell, schedule: Schedule | None, number: int, watch: CellWatch) -> Snapshot:
         at, tally = now(), watch.tally
@@ -134,7 +149,15 @@ def _patience(cell: Cell) -> Patience:
     )
 
 
-def judge(end: End, log: str, *, lasted_s: float, planned_s: float) -> CellEnd:
+def _processes_lost(directory: CellDirectory) -> int:
+    """How many of the cell's Locust processes went without a word, as the one that led them has written."""
+    try:
+        return int(json.loads(directory.load_json.read_text(encoding="utf-8"))["processes_lost"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def judge(end: End, log: str, *, lasted_s: float, planned_s: float, processes_lost: int = 0) -> CellEnd:
     """What a cell's end means. `log` is the end of its logs.
 
     Locust ends in order, with exit code 0, also when a signal or its configuration ends it early: then the cell has not
@@ -148,6 +171,8 @@ def judge(end: End, log: str, *, lasted_s: float, planned_s: float) -> CellEnd:
         return CellEnd("failed", end.killed, stopped_by, log)
     if end.exit_code == 0 and lasted_s < planned_s:
         return CellEnd("failed", f"Locust ended after {lasted_s:.0f} of {planned_s:.0f} s, unasked", None, log)
+    if end.exit_code == 0 and processes_lost:
+        return CellEnd("failed", f"{processes_lost} of its Locust processes died", None, log)
     if end.exit_code == 0:
         return CellEnd("finished", None, None)
     said = log.splitlines()[-1] if log else "its log is empty"

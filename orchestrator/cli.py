@@ -31,12 +31,12 @@ from orchestrator.command_line import (
 from orchestrator.consent import require_consent
 from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
-from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER
+from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS
 from orchestrator.identity import new_run_id
 from orchestrator.other_commands import COMMANDS, Command
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
-from orchestrator.results_directory import check_usable
+from orchestrator.resume import check_directory
 from orchestrator.run_document import RunStart
 from orchestrator.settings import REPORT_FLAGS, report_overrides, resolve
 from orchestrator.supervision import Signals
@@ -128,8 +128,6 @@ def _check_is_scenario(word: str) -> None:
     """A first word that is neither verb nor file is most likely a mistyped verb."""
     if find_scenario(word).exists():
         return
-    if word in VERBS_LATER:
-        raise UsageError(f"the command {word} is not built yet")
     raise UsageError(f"{word!r} is neither a command nor a scenario file.{did_you_mean(word, _known_words())}")
 
 
@@ -229,12 +227,11 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
     for preparation in prepared:
         check_surroundings(preparation.settings)
         check_cost_is_known(preparation)
-        if preparation.settings.options.results_dir is not None:
-            check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
     _refuse_shared_directories(prepared)
-    for preparation in prepared:
+    remarks = [check_directory(preparation) for preparation in prepared]
+    for preparation, remark in zip(prepared, remarks, strict=True):
         with reader_may_leave(sys.stderr):
-            print_all(sys.stderr, _masked([*plan_text(preparation), *_baseline_warnings(preparation)]))
+            print_all(sys.stderr, [*_masked([*plan_text(preparation), *_baseline_warnings(preparation)]), *remark])
         require_consent(preparation, sys.stdin, sys.stderr)
     as_json = prepared[0].settings.options.output_format == "json"
     results: list[SuiteResult] = []

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 from bedrock.outcome import mask_accounts
 from orchestrator import assignments
-from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, Flag, read_format
+from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag, read_format
 from scenarios.field_types import did_you_mean
 from scenarios.loading import Problem, ScenarioError
 
@@ -35,8 +35,6 @@ class Parser(argparse.ArgumentParser):
         if kind or not unknown.startswith("--"):
             return ""
         word = re.split(r"[ =]", unknown, maxsplit=1)[0]
-        if word in FLAGS_LATER:
-            return f" {word} is not built yet."
         harmless = [flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous]
         return did_you_mean(word, (*harmless, assignments.FLAG))
 

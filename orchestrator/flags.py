@@ -104,10 +104,6 @@ def _choice(options: tuple[str, ...]) -> Callable[[str], str]:
 #: Reads the value of `--format`; ValueError with the reason.
 read_format = _choice(FORMATS)
 
-#: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
-FLAGS_LATER = ("--resume",)
-VERBS_LATER: tuple[str, ...] = ()
-
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -272,6 +268,9 @@ SCENARIO_FLAGS = (
         "KEY=VALUE,...",
         ("request", "metadata"),
     ),
+    Flag("--nonce", _switch, "begin every request with random digits: no prompt cache", path=("request", "nonce")),
+    Flag("--rounds", _whole, "how often the suite is repeated", "N", ("order", "rounds")),
+    Flag("--cool-down", _text, "pause between cells, like 60s", "TIME", ("order", "cool_down")),
     Flag("--processes", _whole, "Locust processes per cell", "N", ("processes",)),
     Flag("--seed", _whole, "seed of arrivals, messages and the emulator", "N", ("seed",)),
     Flag("--max-cost-usd", _cost, "stop at this cost; none for no limit", "USD", ("budget", "max_cost_usd")),
@@ -307,6 +306,13 @@ RUN_ONLY = (
         "change of a latency that counts as a regression, if it is also more than chance",
         "SHARE",
         default="10%",
+    ),
+    Flag(
+        "--resume",
+        _switch,
+        "go on with an earlier run: keep its finished cells, run the others",
+        default=False,
+        in_listing=False,
     ),
     Flag(
         "--force",

@@ -12,6 +12,7 @@ from bedrock.endpoint import Endpoint
 from scenarios.cells import Cell
 from scenarios.field_types import MANGAASSIST, NO_PREFIX, format_range_s, format_rps, format_seconds, format_window
 from scenarios.model import Failover, Request, Retry
+from scenarios.order import seed_of
 from scenarios.patterns import DEFAULT_STEPS
 from scenarios.request_values import NO_LATENCY
 from scenarios.run_directory import RunDirectory
@@ -30,7 +31,7 @@ _AWS_ENVIRONMENT = (
 )  # fmt: skip
 
 #: Options without a value. The command line cannot turn them off, so no variable may turn them on.
-_SWITCHES = ("include_failures", "record_responses", "cache_system")
+_SWITCHES = ("include_failures", "record_responses", "cache_system", "nonce")
 
 #: Longest silence of a connection; scenarios have no setting for it.
 CALL_TIMEOUT = "5m"
@@ -56,6 +57,11 @@ class RunIdentity:
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
+
+    @property
+    def nonce(self) -> bool:
+        """Whether every request begins with random digits."""
+        return self.request.nonce
 
     @property
     def cache_system(self) -> bool:
@@ -171,7 +177,7 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
 
 def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
     return {
-        "--seed": str(identity.seed),
+        "--seed": str(seed_of(cell, identity.seed)),
         "--results-dir": str(identity.directory.path.absolute()),
         "--cell": cell.cell,
         "--run-id": identity.run_id,
@@ -180,7 +186,7 @@ def _run_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
 
 def child_environment(environ: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
     """The environment of a Locust process: no LOCUST_ settings of the user's; on loopback no real credentials."""
-    switches = {name.upper() for name in (*_SWITCHES, "ship_records")}
+    switches = {name.upper() for name in (*_SWITCHES, "ship_records", "stop_with_stdin")}
     kept = {name: value for name, value in environ.items() if not name.startswith("LOCUST_") and name not in switches}
     kept["PYTHONUNBUFFERED"] = "1"
     if not endpoint.is_loopback:

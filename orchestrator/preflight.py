@@ -20,6 +20,7 @@ from scenarios.cells import Cell, expand, request_doubts
 from scenarios.field_types import MANGAASSIST, NO_LIMIT, check_region
 from scenarios.loading import Problem, ScenarioError
 from scenarios.model import Scenario
+from scenarios.nonce import NONCE_TOKENS
 from scenarios.plan import Plan, SampledMessage, SystemPart, assumed_output_tokens, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
@@ -108,9 +109,10 @@ def prepare(settings: Settings) -> Preparation:
     cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
     samples = _samples(settings, cells, library, known, sessions)
     shape = ONE_SHOT if sessions is None else session_shape(sessions)
-    part = SystemPart(0 if system is None else system.tokens, scenario.request.cache_system)
-    doubts = request_doubts(cells, scenario.request, part.tokens, catalog, routes)
-    plan = make_plan(cells, samples, catalog, part, shape)
+    system_tokens = 0 if system is None else system.tokens
+    doubts = request_doubts(cells, scenario.request, system_tokens, catalog, routes)
+    part = SystemPart(system_tokens + (NONCE_TOKENS if scenario.request.nonce else 0), scenario.request.cache_system)
+    plan = make_plan(cells, samples, catalog, part, shape, cool_down_s=scenario.order.cool_down_s)
     held = None if sessions is None else SessionsPlan(sessions.name, shape, _mean_history(samples))
     return Preparation(settings, cells, plan, prompts_file, system, doubts, held)
 

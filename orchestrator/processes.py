@@ -1,20 +1,15 @@
 """One Locust process tree: started in a session of its own, stopped gently first and for certain later."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scenarios.provenance import shell_command
-
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 #: What the line of a console begins with that is the command.
 _PROMPT = "$ "
@@ -27,24 +22,33 @@ class ProcessTree:
     """A child process and everything it starts.
 
     It gets a session of its own, so that Ctrl-C on the terminal reaches only the orchestrator, which decides what
-    the children are told; and so that the whole tree can be killed by its process group. The console file gets the
-    command as its first line.
+    the children are told; and so that the whole tree can be killed by its process group. Its standard input is a pipe
+    that ends with this process, also by `kill -9`: children that watch it do not go on when nobody watches them. The
+    console file gets the command as its first line. `inherited` are descriptors that stay open in the children.
     """
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, console: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        console: Path,
+        inherited: Sequence[int] = (),
+    ) -> None:
         console.parent.mkdir(parents=True, exist_ok=True)
         with console.open("ab") as output:
             output.write(_command_line(command).encode())
             output.flush()
             self._process = subprocess.Popen(  # noqa: S603 - arguments are this program's own
                 list(command),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 env=dict(environment),
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, and no thread of ours holds a lock
+                pass_fds=inherited,
             )
 
     @property
@@ -66,6 +70,7 @@ class ProcessTree:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        self._close()
 
     def reap(self) -> None:
         """After the leader has ended: wait a moment for its workers, then kill those that linger.
@@ -77,23 +82,19 @@ class ProcessTree:
             try:
                 os.killpg(self.pid, 0)
             except ProcessLookupError:
+                self._close()
                 return
             time.sleep(0.05)
         self.kill()
+
+    def _close(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def _command_line(command: Sequence[str]) -> str:
     """The command as one line of the console, whatever is in it."""
     return f"{_PROMPT}{shell_command(command, {})}".replace("\n", "\\n") + "\n"
-
-
-def _end_with_parent() -> None:
-    """In the child, before it becomes Locust: ask Linux for SIGINT if the orchestrator is killed.
-
-    Without it a `kill -9` of the orchestrator would leave a load generator running that nobody watches.
-    """
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def last_lines(paths: Sequence[Path], count: int = 8) -> str:

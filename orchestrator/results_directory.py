@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+import time
+from collections.abc import Container
 from pathlib import Path
 from typing import IO
 
@@ -14,15 +16,29 @@ LATEST = "latest"
 
 #: Locked for as long as a run goes on, so that no other one takes its directory, with `--force` or without.
 LOCK = ".lock"
+#: Locked as long as the run or a Locust of it lives: that of a killed run still writes while it ends.
+WRITERS_LOCK = ".writers.lock"
 #: The locks that this process holds; the system frees them when it ends, however that happens.
 _held: list[IO[bytes]] = []
+#: Those of them that its children hold, too.
+_shared: list[IO[bytes]] = []
+
+#: How long the Locust of a killed run may still take to end (`loadgen.interrupts.ORPHAN_LIMIT_S`, and a little).
+ORPHANS_S = 75.0
+_LOCK_INTERVAL_S = 0.1
 
 #: What a run writes, and `--force` therefore may delete.
-_FOLDERS = ("cells", "charts", "emulator")
+_FOLDERS = ("cells", "charts", "emulator", "set_aside")
+#: What is made of the records, and can be made again.
+_DERIVED = (
+    "summary.json", "summary.md", "report.html", "junit.xml", "requests.parquet", "token_data.jsonl",
+    "consolidated_results_*.csv",
+)  # fmt: skip
+#: Locust's own files of a cell are `test_<cell>` and one of these.
+_OF_LOCUST = ("_stats.csv", "_stats_history.csv", "_failures.csv", "_exceptions.csv", "_report.html")
 _FILES = (
-    "run.json", "effective.yaml", "prices.yaml", "summary.json", "summary.md", "report.html", "junit.xml",
-    "requests.parquet", "token_data.jsonl", "internal_error.log", "consolidated_results_*.csv", "test_*_stats.csv",
-    "test_*_stats_history.csv", "test_*_failures.csv", "test_*_exceptions.csv", "test_*_report.html",
+    "run.json", "effective.yaml", "prices.yaml", "internal_error.log", *_DERIVED,
+    *(f"test_*{ending}" for ending in _OF_LOCUST),
 )  # fmt: skip
 
 
@@ -79,15 +95,63 @@ def open_directory(given: Path | None, scenario: str, started_at: float, *, forc
     return RunDirectory(given)
 
 
-def _lock(path: Path) -> None:
-    """Hold the directory for this process; RunDirectoryError where another run holds it."""
-    lock = (path / LOCK).open("ab")
+def reopen_directory(path: Path) -> RunDirectory:
+    """The directory of an earlier run, locked; RunDirectoryError where a run is going on in it."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise RunDirectoryError(f"{path} is in use by a run that is still going on") from None
-    _held.append(lock)
+        _lock(path)
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}") from error
+    return RunDirectory(path)
+
+
+def set_aside(directory: RunDirectory, kept: Container[str]) -> list[str]:
+    """Move the files of all cells but the `kept` ones to `set_aside/`, and delete what was made of the records.
+
+    A cell that is run again begins with nothing: none is ever put together of two halves. What it had measured was paid
+    for and stays to be looked at. Returns the names of the cells that were moved.
+    """
+    for pattern in _DERIVED:
+        for path in directory.path.glob(pattern):
+            path.unlink()
+    shutil.rmtree(directory.charts, ignore_errors=True)
+    folders = sorted(path for path in directory.path.glob("cells/*") if path.is_dir() and path.name not in kept)
+    for folder in folders:
+        place = create_unused(directory.set_aside / folder.name)
+        for file in (directory.path / f"test_{folder.name}{ending}" for ending in _OF_LOCUST):
+            if file.exists():
+                file.rename(place / file.name)
+        folder.rename(place / "cell")
+    return [folder.name for folder in folders]
+
+
+def inherited_locks() -> tuple[int, ...]:
+    """Descriptors for children that write into the directories of this process: they hold their locks with it."""
+    return tuple(lock.fileno() for lock in _shared)
+
+
+def _lock(path: Path) -> None:
+    """Hold the directory for this process; RunDirectoryError where another run holds it.
+
+    Where that other run was killed, its Locust may still be ending: that is waited for.
+    """
+    _held.append(_locked(path / LOCK, 0.0, f"{path} is in use by a run that is still going on"))
+    why = f"{path} is still written by the Locust of a run that was killed"
+    _shared.append(_locked(path / WRITERS_LOCK, ORPHANS_S, why))
+
+
+def _locked(path: Path, patience_s: float, why_not: str) -> IO[bytes]:
+    lock = path.open("ab")
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up_at:
+                lock.close()
+                raise RunDirectoryError(why_not) from None
+            time.sleep(_LOCK_INTERVAL_S)
+        else:
+            return lock
 
 
 def _default_directory(scenario: str, started_at: float) -> Path:

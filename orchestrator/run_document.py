@@ -1,9 +1,10 @@
 """`run.json`: what a run is, kept up to date while it happens."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.exit_codes import ExitCode
@@ -19,6 +20,8 @@ from scenarios.provenance import git_commit, versions
 from scenarios.request_values import SystemPrompt, request_entry
 from scenarios.run_directory import RUN_SCHEMA_VERSION, RunDirectory
 from scenarios.units import parse_share
+
+NO_HASHES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,33 @@ class RunDocument:
         cells: Sequence[Cell],
         start: RunStart,
         system: SystemPrompt | None = None,
+        *,
+        hashes: Mapping[str, str] = NO_HASHES,
+        earlier: Mapping[str, Any] | None = None,
+        kept: Container[str] = (),
     ) -> None:
+        """`hashes` are those of the cells' configurations; `earlier` is the content of a run that is resumed.
+
+        Of the earlier run the cells in `kept` stay finished, and its identity stays.
+        """
         self._directory = directory
         self._content = first_content(settings, cells, start) | {"request": _request(settings.scenario, system)}
+        for entry in self._content["cells"]:
+            entry["config_hash"] = hashes.get(entry["cell"])
+            if entry["cell"] in kept:
+                entry.update(status="finished", reason=None)
+        if earlier is not None:
+            self._content |= _resumed(earlier, self._content, start.started_at)
         self.write()
 
     def write(self) -> None:
         """Replace the file."""
         self._directory.write_run(self._content)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, that of the earlier one where a run is resumed."""
+        return str(self._content["run_id"])
 
     def set_endpoint(self, url: str | None) -> None:
         """The endpoint in use, once it is known."""
@@ -79,6 +101,14 @@ class RunDocument:
         self.write()
 
 
+def _resumed(earlier: Mapping[str, Any], now: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """What stays of the earlier run's content: who it is. What was different this time is listed in `resumed`."""
+    kept = [entry["cell"] for entry in now["cells"] if entry["status"] == "finished"]
+    entry = {name: now[name] for name in ("command", "git_commit", "versions")}
+    identity = {name: earlier[name] for name in (*entry, "run_id", "started_at", "endpoint_url") if name in earlier}
+    return identity | {"resumed": [*earlier.get("resumed", []), {"at": at, **entry, "kept": kept}]}
+
+
 def _request(scenario: Scenario, system: SystemPrompt | None) -> dict[str, Any]:
     request = scenario.request
     return request_entry(
@@ -87,6 +117,7 @@ def _request(scenario: Scenario, system: SystemPrompt | None) -> dict[str, Any]:
         latency=request.latency,
         stop_sequences=request.stop_sequences,
         metadata=request.metadata,
+        nonce=request.nonce,
     )
 
 
@@ -104,6 +135,7 @@ def first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) ->
         "git_commit": git_commit(),
         "target": scenario.target,
         "endpoint_url": options.endpoint_url,
+        "starts_emulator": settings.starts_emulator,
         "region": ", ".join(settings.regions),
         "transport": scenario.transport,
         "api": ", ".join(dict.fromkeys(cell.api for cell in cells)),
@@ -119,6 +151,7 @@ def first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) ->
         "regression_threshold": parse_share(options.regression_threshold),
         "daily_messages": DAILY_MESSAGES,
         "monthly_cost_limit_usd": MONTHLY_COST_LIMIT_USD,
+        "order": to_document(scenario.order),
         "objectives": [parse_objective(objective).text for objective in scenario.objectives],
         "sdk_retries": "off",
         "retry": to_document(scenario.retry),
@@ -128,5 +161,6 @@ def first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) ->
         "ended_at": None,
         "exit_code": None,
         "stopped_by": None,
+        "resumed": [],
         "cells": [cell.to_dict() for cell in cells],
     }

@@ -62,6 +62,7 @@ class RunOptions:
     baseline: Path | None
     fail_on: str
     regression_threshold: str
+    resume: bool
     force: bool
     output_format: str
     assume_yes: bool

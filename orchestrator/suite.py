@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,19 +18,23 @@ from bedrock.clock import now
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
 from emulator.process import EmulatorError, EmulatorProcess
+from orchestrator.cell_config import config_hashes
 from orchestrator.cell_run import CellRunner
 from orchestrator.exit_codes import ExitCode
 from orchestrator.limits import Limits, StopReason
 from orchestrator.locust_command import RunIdentity
 from orchestrator.preflight import Preparation
 from orchestrator.progress import Progress
-from orchestrator.results_directory import open_directory
+from orchestrator.results_directory import open_directory, reopen_directory, set_aside
+from orchestrator.resume import Resumption, planned_s, resumption, spent_in
 from orchestrator.run_document import RunDocument, RunStart
 from orchestrator.settings import cost_limit_usd
-from orchestrator.supervision import Signals
+from orchestrator.supervision import POLL_INTERVAL_S, Signals
 from reports.render import write_reports
 from scenarios.cells import Cell
+from scenarios.order import run_order
 from scenarios.run_directory import RunDirectory, write_text
+from scenarios.units import format_duration
 
 #: Traceback of a bug that ended a run.
 ERROR_LOG = "internal_error.log"
@@ -48,12 +53,29 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     """Run all cells and write everything; also after an interruption, a limit, or a bug in here."""
     settings = preparation.settings
     options = settings.options
-    directory = open_directory(options.results_dir, settings.scenario.name, start.started_at, force=options.force)
+    hashes = config_hashes(preparation)
+    if options.resume:
+        earlier = _reopen(preparation, hashes)
+    else:
+        name, force = settings.scenario.name, options.force
+        earlier = Resumption(open_directory(options.results_dir, name, start.started_at, force=force), None)
+    directory = earlier.directory
     write_text(directory.effective_yaml, settings.effective_yaml(preparation.notes))
     if options.prices_file is not None:  # kept with the results: a later report counts with the same prices
         write_text(directory.prices_yaml, options.prices_file.read_text(encoding="utf-8"))
-    document = RunDocument(directory, settings, preparation.cells, start, preparation.system)
-    suite = _Suite(preparation, directory, document, start.run_id, progress, signals)
+    document = RunDocument(
+        directory,
+        settings,
+        preparation.cells,
+        start,
+        preparation.system,
+        hashes=hashes,
+        earlier=earlier.run,
+        kept=earlier.kept,
+    )
+    if options.resume:  # what is pending in run.json by now begins with nothing, also if this is killed half-way
+        set_aside(directory, earlier.kept)
+    suite = _Suite(preparation, earlier, document, progress, signals)
     try:
         stopped_by = suite.send_load()
         document.end(now(), stopped_by)
@@ -65,6 +87,12 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
         _rescue(directory, document)
         raise
     return result
+
+
+def _reopen(preparation: Preparation, hashes: Mapping[str, str]) -> Resumption:
+    """The earlier run, looked at again now that its directory is locked: it may have gone on since."""
+    reopen_directory(resumption(preparation, hashes).directory.path)
+    return resumption(preparation, hashes)
 
 
 def finish(directory: RunDirectory, overrides: Mapping[str, Any] | None = None) -> SuiteResult:
@@ -86,14 +114,33 @@ class _Suite:
     """A suite with everything it needs to send its load."""
 
     preparation: Preparation
-    directory: RunDirectory
+    earlier: Resumption
     document: RunDocument
-    run_id: str
     progress: Progress
     signals: Signals
 
+    @property
+    def directory(self) -> RunDirectory:
+        """Where everything is written."""
+        return self.earlier.directory
+
     def send_load(self) -> StopReason | None:
-        """Run all cells; what stopped them before their end, if anything did."""
+        """Run all cells that are left; what stopped them before their end, if anything did."""
+        scenario = self.preparation.settings.scenario
+        left = [
+            cell
+            for cell in run_order(self.preparation.cells, scenario.order, scenario.seed)
+            if cell.cell not in self.earlier.kept
+        ]
+        if not left:
+            return None
+        try:
+            return self._send(left)
+        except EmulatorError as error:  # nothing was sent: the cells stay pending and can be resumed
+            self.progress.note(str(error))
+            return None
+
+    def _send(self, left: Sequence[Cell]) -> StopReason | None:
         scenario = self.preparation.settings.scenario
         with _endpoint(self.preparation, self.directory) as (endpoint, is_alive):
             self.document.set_endpoint(endpoint.url)
@@ -103,19 +150,24 @@ class _Suite:
                 signals=self.signals,
                 progress=self.progress,
                 cells=len(self.preparation.plan.cells),
-                planned_s=self.preparation.plan.duration_s,
+                planned_s=planned_s(self.preparation, left),
+                spent=spent_in(self.directory, self.preparation.settings.catalog),
                 catalog=self.preparation.settings.catalog,
             )
-            return self._run_cells(runner, is_alive)
+            return self._run_cells(left, runner, is_alive)
 
-    def _run_cells(self, runner: CellRunner, endpoint_is_alive: Callable[[], bool]) -> StopReason | None:
-        for number, planned in enumerate(self.preparation.plan.cells, start=1):
+    def _run_cells(
+        self, cells: Sequence[Cell], runner: CellRunner, endpoint_is_alive: Callable[[], bool]
+    ) -> StopReason | None:
+        for number, cell in enumerate(cells, start=1 + len(self.earlier.kept)):
+            if cell is not cells[0]:
+                self._cool_down()
             stop = StopReason.INTERRUPT if self.signals.asked_to_stop else runner.limit_reached()
             if stop is not None:
                 return stop
-            name = planned.cell.cell
+            name = cell.cell
             self.document.set_status(name, "running")
-            end = runner.run(planned.cell, self.preparation.slots(planned.cell), number)
+            end = runner.run(cell, self.preparation.slots(cell), number)
             if not endpoint_is_alive():
                 why = f"the emulator died; its log is {self.directory.emulator / 'emulator.log'}"
                 end = replace(end, status="failed", reason=why)
@@ -129,10 +181,19 @@ class _Suite:
                 return None
         return None
 
+    def _cool_down(self) -> None:
+        """Let quota windows pass, unless a signal comes."""
+        cool_down_s = self.preparation.settings.scenario.order.cool_down_s
+        if cool_down_s:
+            self.progress.note(f"Cooling down for {format_duration(cool_down_s)}")
+        until = time.monotonic() + cool_down_s
+        while time.monotonic() < until and not self.signals.asked_to_stop:
+            time.sleep(min(POLL_INTERVAL_S, max(until - time.monotonic(), 0.0)))
+
     def _identity(self, endpoint: Endpoint) -> RunIdentity:
         settings = self.preparation.settings
         return RunIdentity(
-            run_id=self.run_id,
+            run_id=self.document.run_id,
             directory=self.directory,
             endpoint=endpoint,
             target=settings.scenario.target,

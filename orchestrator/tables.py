@@ -17,6 +17,7 @@ from orchestrator.settings import Settings
 from reports.sections import comparison
 from reports.text import clean_tree
 from scenarios.cells import Cell
+from scenarios.model import Scenario
 from scenarios.patterns import REPLAY
 from scenarios.plan import CellPlan, CostRange, Plan, quota_share
 from scenarios.promise import SLA_S
@@ -64,6 +65,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
     """The plan: what is sent where, the cells, what is skipped, the quotas."""
     settings, plan = preparation.settings, preparation.plan
     lines: list[Any] = [_headline(settings), _cells_table(plan)]
+    lines += _order_sentences(settings.scenario, len(plan.cells))
     lines += [f"Skipped: {cell.cell}: {cell.reason}" for cell in plan.skipped]
     lines += [f"Note: {doubt}" for doubt in preparation.doubts]
     lines += preparation.notes
@@ -80,6 +82,14 @@ def plan_text(preparation: Preparation) -> list[Any]:
             "Prompts and answers will be written to cells/<cell>/responses-<process>.jsonl: they may be confidential."
         )
     return [*lines, *_limit_warnings(preparation)]
+
+
+def _order_sentences(scenario: Scenario, cells: int) -> list[str]:
+    order = scenario.order
+    parts = [f"in an order drawn by the seed {scenario.seed}" if order.shuffle else "in the order of the table"]
+    parts += [f"in {order.rounds} rounds"] if order.rounds > 1 else []
+    parts += [f"with pauses of {format_duration(order.cool_down_s)}"] if order.cool_down_s else []
+    return [f"Cells run {', '.join(parts)}."] if cells > 1 else []
 
 
 def settings_table(settings: Settings) -> Table:

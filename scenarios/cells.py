@@ -63,6 +63,8 @@ class Cell:
     max_lag_s: float
     max_slots: int | None
     drain_timeout_s: float
+    #: Which repetition of the suite it belongs to, from 1.
+    round_number: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The cell's entry in `run.json`, without account ids."""
@@ -108,13 +110,15 @@ class Cell:
 def expand(
     scenario: Scenario, catalog: Catalog, routings: RoutingModels, regions: Sequence[str] = ()
 ) -> tuple[Cell, ...]:
-    """All cells of a scenario in the order they run: the cross product, then `matrix.include`.
+    """All cells of a scenario as it lists them: the cross product, then `matrix.include`; one round after the other.
+
+    In which order they run `scenarios.order` says.
 
     A cell that Bedrock would refuse is there too, with status `skipped` and the reason. `regions` are those that are
     called; without any, nothing is said of what only some regions have.
     """
     cells = [*_cross_product(scenario), *(_extra_cell(scenario, extra) for extra in scenario.matrix.include)]
-    named = _with_names([_with_own_prefix(cell) for cell in cells])
+    named = _in_rounds(list(_with_names([_with_own_prefix(cell) for cell in cells])), scenario.order.rounds)
     return tuple(
         _skip_if_refused(cell, [catalog.resolve(model_id) for model_id in cell.models(routings)], scenario, regions)
         for cell in named
@@ -273,6 +277,16 @@ def _with_names(cells: Sequence[Cell]) -> Iterator[Cell]:
         unique = next(candidate for candidate in _numbered(name) if candidate.lower() not in used)
         used.add(unique.lower())
         yield replace(cell, cell=unique)
+
+
+def _in_rounds(cells: Sequence[Cell], rounds: int) -> Iterator[Cell]:
+    """The cells of each round; the first has the plain names, so that more rounds can be added to a run later."""
+    yield from cells
+    used = {cell.cell.lower() for cell in cells}
+    for number, cell in itertools.product(range(2, rounds + 1), cells):
+        name = next(name for name in _numbered(f"{cell.cell}-round{number}") if name.lower() not in used)
+        used.add(name.lower())
+        yield replace(cell, cell=name, round_number=number)
 
 
 @dataclass(frozen=True, slots=True)

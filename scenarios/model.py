@@ -203,6 +203,20 @@ class Matrix(Section):
     include: tuple[ExtraCell, ...] = Field((), description="Cells to run beside the cross product.")
 
 
+class Order(Section):
+    """In which order cells run, how often, and with which pauses (docs/running.md)."""
+
+    shuffle: Annotated[bool, Strict()] = Field(
+        True, description="Whether cells run in an order drawn by the seed, so that drift favours none of them."
+    )
+    rounds: Annotated[int, Strict(), Field(ge=1, le=100)] = Field(
+        1, description="How often the suite is repeated; cells of later rounds are named <cell>-round2, ..."
+    )
+    cool_down_s: WaitS = Field(
+        0.0, alias="cool_down", description="Pause between cells, like 60s for quota windows to pass."
+    )
+
+
 class Budget(Section):
     """Limits of the whole suite; reaching one stops it with exit code 6 and everything written."""
 
@@ -229,10 +243,16 @@ class Request(Section):
         {}, max_length=MAX_METADATA_ENTRIES, description="Keys and values for the account's invocation logs."
     )
 
+    nonce: Annotated[bool, Strict()] = Field(
+        False, description="Begin every request with random digits, so that no prompt cache can answer any of it."
+    )
+
     @model_validator(mode="after")
     def _check(self) -> "Request":
         if self.cache_system and self.system_file is None:
             raise ValueError("cache_system needs a system prompt: give system_file too")
+        if self.cache_system and self.nonce:
+            raise ValueError("cache_system and nonce contradict each other: give one of them, not both")
         return self
 
 
@@ -301,6 +321,7 @@ class Scenario(Section):
         Load.model_validate({}), description="The load of each cell; a list is its stages."
     )
     matrix: Matrix = Field(Matrix.model_validate({}), description="Dimensions; a cell for each combination.")
+    order: Order = Field(Order.model_validate({}), description="Order of the cells, rounds, pauses.")
     objectives: tuple[ObjectiveEntry, ...] = Field(
         (), description="What must hold, like `ttft_ms p95 < 400ms`; the verdict is made of these."
     )

@@ -60,7 +60,7 @@ class SampledMessage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SystemPart:
-    """The system prompt of every request: its tokens, and whether there is a cache point behind it."""
+    """What every request has beside its prompt, system prompt and nonce: its tokens, and if there is a cache point."""
 
     tokens: int = 0
     is_cached: bool = False
@@ -194,15 +194,18 @@ def make_plan(
     catalog: Catalog,
     system: SystemPart = NO_SYSTEM,
     shape: SessionShape = ONE_SHOT,
+    *,
+    cool_down_s: float = 0.0,
 ) -> Plan:
     """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one.
 
-    `shape` is that of the conversations which arrive, or which users hold.
+    `shape` is that of the conversations which arrive, or which users hold; `cool_down_s` the pause between two cells.
     """
     all_cells = tuple(cells)
     planned = tuple(
         plan_cell(cell, samples[cell.cell], catalog, system, shape) for cell in all_cells if cell.status != "skipped"
     )
+    pauses_s = cool_down_s * max(len(planned) - 1, 0)
     return Plan(
         cells=planned,
         skipped=tuple(cell for cell in all_cells if cell.status == "skipped"),
@@ -210,7 +213,7 @@ def make_plan(
         input_tokens=math.fsum(cell.input_tokens for cell in planned),
         output_tokens=math.fsum(cell.output_tokens for cell in planned),
         peak_in_flight=max((cell.peak_in_flight for cell in planned), default=0.0),
-        duration_s=math.fsum(cell.duration_s for cell in planned) + SUITE_OVERHEAD_S,
+        duration_s=math.fsum(cell.duration_s for cell in planned) + pauses_s + SUITE_OVERHEAD_S,
         cost=_total_cost(cell.cost for cell in planned),
         quotas=_quota_use(planned, catalog),
     )

@@ -60,6 +60,7 @@ def request_entry(
     latency: str | None,
     stop_sequences: Sequence[str],
     metadata: Mapping[str, str],
+    nonce: bool,
 ) -> dict[str, Any]:
     """What requests carry beside their prompts, as `run.json` has it."""
     return {
@@ -68,6 +69,7 @@ def request_entry(
         "latency": latency,
         "stop_sequences": list(stop_sequences),
         "metadata": dict(metadata),
+        "nonce": nonce,
     }
 
 

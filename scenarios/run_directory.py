@@ -123,6 +123,11 @@ class RunDirectory:
         return self.path / "emulator"
 
     @property
+    def set_aside(self) -> Path:
+        """Folder of the files of cells that were run again."""
+        return self.path / "set_aside"
+
+    @property
     def truth_log(self) -> Path:
         """What the emulator says it did, a line per request."""
         return self.emulator / "truth.jsonl"

@@ -12,7 +12,7 @@ import pytest
 from bedrock.clock import now
 from bedrock.outcome import Outcome
 from emulator.process import EmulatorError, EmulatorProcess
-from emulator.truth import CLIENT_GONE, TruthEntry, TruthLog
+from emulator.truth import CLIENT_GONE, TruthEntry, TruthLog, open_truth_file
 from tests.support.families import FAMILIES, Family
 from tests.support.faults import wait_for
 from tests.support.sdk import FAST, NOVA, ask, client
@@ -219,3 +219,13 @@ def test_a_disk_that_is_full_stops_no_answer_and_is_told(start_emulator: StartEm
     assert emulator.stats()["truth_lines_unwritten"] == 5
     assert "The truth log cannot be written (No space left on device)" in (tmp_path / "log").read_text()
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_torn_line_of_an_earlier_emulator_costs_no_line_of_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    path.write_text('{"seq": 1}\n{"seq": 2, "requ', encoding="utf-8")
+    for _ in range(2):
+        with open_truth_file(path) as file:
+            file.write(b'{"seq": 3}\n')
+
+    assert path.read_text(encoding="utf-8").splitlines()[1:] == ['{"seq": 2, "requ', '{"seq": 3}', '{"seq": 3}']

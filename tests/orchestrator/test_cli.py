@@ -38,7 +38,7 @@ def run(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.
         (["smoke", "--target", "aws", "--max-cost-usd", "1"], "--yes: this sends paid requests to AWS us-east-1"),
         (["smoke", "--model-id", "amazon.nova-po-v1:0"], "Did you mean amazon.nova-pro-v1:0?"),
         (["smoke", "--user-count", "3"], "unrecognized arguments: --user-count 3. Did you mean --user-counts?"),
-        (["smoke", "--resume"], "unrecognized arguments: --resume. --resume is not built yet."),
+        (["smoke", "--resume"], "there is no run of the scenario smoke in test_results to resume"),
         (["smoke", "--set", "load.rat=5/s"], "--set load.rat: unknown key. Did you mean rate?"),
         (["validate"], "the following arguments are required: FILE"),
         (["list", "--format", "yaml"], "--format: 'yaml' is not one of text, json."),

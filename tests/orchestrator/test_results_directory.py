@@ -34,7 +34,7 @@ def test_force_deletes_what_a_run_wrote_and_nothing_else(tmp_path):
     fill(tmp_path)
 
     assert open_directory(tmp_path, "x", 0.0, force=True).path == tmp_path
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "mine.txt", "run.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ".writers.lock", "mine.txt", "run.json"]
     assert (tmp_path / "run.json").read_text(encoding="utf-8") == "", "claimed by the new run"
 
 

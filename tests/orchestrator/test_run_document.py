@@ -50,6 +50,7 @@ def test_a_run_says_what_its_requests_carried_with_a_digest_of_the_system_prompt
         "latency": None,
         "stop_sequences": ["END"],
         "metadata": {},
+        "nonce": False,
     }
 
 

@@ -174,3 +174,9 @@ def test_under_nohup_a_lost_terminal_changes_nothing():
             assert not signals.asked_to_stop
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_cell_that_lost_one_of_its_processes_has_failed_and_is_run_again_when_resumed():
+    judged = judge(End(0, None, None), "last words", lasted_s=61.0, planned_s=60.0, processes_lost=1)
+
+    assert (judged.status, judged.reason) == ("failed", "1 of its Locust processes died")

@@ -1,0 +1,124 @@
+"""Going on with a run that ended before its plan did: which directory, whether that can be, and what it has spent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedrock.catalog import Catalog
+from orchestrator.cell_config import config_hashes
+from orchestrator.cell_run import NOTHING_SPENT
+from orchestrator.limits import Spending
+from orchestrator.live import CellWatch
+from orchestrator.preflight import Preparation
+from orchestrator.results_directory import DEFAULT_PARENT, check_usable
+from scenarios.cells import Cell
+from scenarios.run_directory import CellDirectory, RunDirectory, RunDirectoryError
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """An earlier run that can be gone on with: its directory, what its `run.json` says, the cells that are kept.
+
+    `run` is None where it was killed before it had written anything.
+    """
+
+    directory: RunDirectory
+    run: Mapping[str, Any] | None
+    kept: frozenset[str] = frozenset()
+
+    def sentence(self, cells: int) -> str:
+        """What will happen, for the plan."""
+        left = cells - len(self.kept)
+        what = f"the {left} others are run, from their beginning" if left else "nothing is left to be sent"
+        return f"Resuming {self.directory.path}: {len(self.kept)} of {cells} cells are finished and kept; {what}."
+
+
+def resumption(preparation: Preparation, hashes: Mapping[str, str]) -> Resumption:
+    """What `--resume` goes on with; RunDirectoryError says in a sentence why it cannot be.
+
+    A finished cell is kept if its configuration is the same; `hashes` are those of `cell_config`.
+    """
+    options, name = preparation.settings.options, preparation.settings.scenario.name
+    if options.force:
+        raise RunDirectoryError("--resume keeps results and --force replaces them: give one of them, not both")
+    directory = RunDirectory(options.results_dir or _latest_of(name))
+    try:
+        if directory.run_json.stat().st_size == 0:  # it was killed before it had written anything
+            return Resumption(directory, None)
+    except OSError:
+        pass  # read_run has the words for it
+    run = directory.read_run()
+    _check_is_same(run, preparation, directory)
+    return Resumption(directory, run, frozenset(_same_cells(run, hashes, directory)))
+
+
+def check_directory(preparation: Preparation) -> list[str]:
+    """Sentences for the plan about the directory; RunDirectoryError where this run cannot have it."""
+    options = preparation.settings.options
+    if options.resume:
+        return [resumption(preparation, config_hashes(preparation)).sentence(len(preparation.plan.cells))]
+    if options.results_dir is not None:
+        check_usable(options.results_dir, force=options.force)
+    return []
+
+
+def _latest_of(scenario: str) -> Path:
+    """The newest default directory of a scenario: their names begin with the time."""
+    for path in sorted(DEFAULT_PARENT.glob("*Z-*"), reverse=True):
+        try:
+            if RunDirectory(path).read_run().get("scenario") == scenario:
+                return path
+        except RunDirectoryError:
+            continue
+    raise RunDirectoryError(
+        f"there is no run of the scenario {scenario} in {DEFAULT_PARENT} to resume: "
+        "name its directory with --results-dir"
+    )
+
+
+def _check_is_same(run: Mapping[str, Any], preparation: Preparation, directory: RunDirectory) -> None:
+    settings = preparation.settings
+    scenario, where = settings.scenario, f"{directory.path} cannot be resumed"
+    if "starts_emulator" not in run:
+        raise RunDirectoryError(f"{where}: it was written by plain Locust, or by a version that could not resume")
+    if run.get("scenario") != scenario.name:
+        raise RunDirectoryError(f"{where}: it holds the scenario {run.get('scenario')}, and not {scenario.name}")
+    here, there = _target(settings.options.endpoint_url, scenario.target), _target_of(run)
+    if here != there:
+        raise RunDirectoryError(f"{where}: it was measured at {there}, and not at {here}")
+
+
+def _target(endpoint_url: str | None, target: str) -> str:
+    return endpoint_url or ("AWS" if target == "aws" else "an emulator of its own")
+
+
+def _target_of(run: Mapping[str, Any]) -> str:
+    return _target(None if run["starts_emulator"] else run.get("endpoint_url"), str(run.get("target")))
+
+
+def _same_cells(run: Mapping[str, Any], hashes: Mapping[str, str], directory: RunDirectory) -> Iterator[str]:
+    for entry in run["cells"]:
+        if not isinstance(entry, dict) or entry.get("status") != "finished":
+            continue
+        name = str(entry.get("cell"))
+        is_same = entry.get("config_hash") is not None and entry["config_hash"] == hashes.get(name)
+        if is_same and directory.cell(name).load_json.exists():
+            yield name
+
+
+def planned_s(preparation: Preparation, left: Sequence[Cell]) -> float:
+    """Seconds that the plan gives the cells that are left, with the pauses between them and what surrounds them all."""
+    plan, names = preparation.plan, {cell.cell for cell in left}
+    spared = [planned.duration_s for planned in plan.cells if planned.cell.cell not in names]
+    return plan.duration_s - sum(spared) - len(spared) * preparation.settings.scenario.order.cool_down_s
+
+
+def spent_in(directory: RunDirectory, catalog: Catalog) -> Spending:
+    """What all records of a directory have cost, also those of cells that are run again: it was paid for."""
+    total = NOTHING_SPENT
+    for path in (*directory.path.glob("cells/*"), *directory.set_aside.glob("*/cell")):
+        watch = CellWatch(CellDirectory(path), catalog)
+        watch.update()
+        total = Spending(total.requests + watch.tally.sent, total.cost_usd + watch.tally.cost_usd, 0)
+    return total
