@@ -50,6 +50,7 @@ PROMPT_SIZES = ("small", "medium", "large", "mixed")
 AWS = "aws"
 TARGETS = ("emulator", AWS)
 NO_PREFIX = "none"
+NO_LIMIT = "none"
 
 T = TypeVar("T")
 
@@ -121,6 +122,10 @@ OPTIONS = (
     Option(
         "--failover-max-cool-down", "FAILOVER_MAX_COOL_DOWN", "10m", "and at most, doubling from failure to failure"
     ),
+    Option(
+        "--max-requests", "MAX_REQUESTS", "", "nothing is sent after so many requests; empty: no limit", None, False
+    ),
+    Option("--max-cost-usd", "MAX_COST_USD", "", "nor after they cost so much; empty: no limit", None, False),
     Option("--seed", "SEED", 1, "seed of arrivals and messages"),
     Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
     Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
@@ -194,6 +199,8 @@ class LoadOptions:
     failover_regions: tuple[str, ...]
     failover_cool_down_s: float
     failover_max_cool_down_s: float
+    max_requests: int | None
+    max_cost_usd: float | None
     seed: int
     results_dir: str
     include_failures: bool
@@ -258,6 +265,8 @@ def read_options(namespace: Namespace) -> LoadOptions:
         failover_regions=reader.names("failover_regions"),
         failover_cool_down_s=reader.parsed("failover_cool_down", _parse_some_time_s, 60.0),
         failover_max_cool_down_s=reader.parsed("failover_max_cool_down", _parse_some_time_s, 600.0),
+        max_requests=reader.parsed("max_requests", lambda text: _count(text) if text else None, None),
+        max_cost_usd=reader.parsed("max_cost_usd", _parse_cost_usd, None),
         seed=reader.parsed("seed", int, 1),
         results_dir=reader.text("results_dir"),
         include_failures=bool(namespace.include_failures),
@@ -383,6 +392,16 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 0:
         raise UnitError(f"{text} must be at least 0")
+    return value
+
+
+def _parse_cost_usd(text: str) -> float | None:
+    """USD; None for no limit, which the environment may say in words."""
+    if text in ("", NO_LIMIT):
+        return None
+    value = float(text)
+    if not 0.0 <= value < math.inf:
+        raise UnitError(f"{text} is not an amount in USD")
     return value
 
 

@@ -83,7 +83,12 @@ class Participant:
             shares=shares,
         )
         self._health = HealthMonitor(
-            output.open(HEALTH), process, lambda: session.in_flight.count, self._slots, session.call_meter
+            output.open(HEALTH),
+            process,
+            lambda: session.in_flight.count,
+            self._slots,
+            session.call_meter,
+            limit_reached=lambda: session.stop_line.reached,
         )
 
     def _output(self, cell: CellDirectory, process: str) -> CellOutput:

@@ -17,6 +17,7 @@ from bedrock.endpoint import Endpoint
 from bedrock.failover import Regions
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, mask_accounts
+from bedrock.pricing import call_cost_usd
 from bedrock.retry import make_policy
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
 from loadgen.cell_output import REQUESTS, RESPONSES, CellOutput
@@ -27,6 +28,7 @@ from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
 from loadgen.response_recording import ResponseRecorder
+from loadgen.stop_line import StopLine, share_of_requests
 from scenarios.replayed import ReplaySampler
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
@@ -87,6 +89,7 @@ class LoadSession:
         self._retry = make_policy(options.retry, options.retry_attempts, options.retry_delay_s, jitter)
         self._is_draining = Event()
         self.pacer = self._make_pacer(share, shares)
+        self.stop_line = self._make_stop_line(share, shares)
         self._drained_open_calls: int | None = None
 
     def _all_regions(self) -> tuple[str, ...]:
@@ -115,6 +118,11 @@ class LoadSession:
             return OpenLoop(lambda: options.schedule().arrivals(options.seed), options.max_lag_s, self.record_dropped)
         return ClosedLoop(options.think_time_s, options.seed, share, shares, self.in_flight.mean_call_s)
 
+    def _make_stop_line(self, share: int, shares: int) -> StopLine:
+        options = self.options
+        cost_usd = None if options.max_cost_usd is None else options.max_cost_usd / shares
+        return StopLine(share_of_requests(options.max_requests, share, shares), cost_usd, self.pacer.stop)
+
     def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
         """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds)."""
         self.phases = phases
@@ -136,7 +144,10 @@ class LoadSession:
 
         Every attempt has a record, written and reported before this returns or raises. `turn` None is a call that a
         user makes on its own account, without a turn. The message counts as open until its last attempt has ended.
+        Behind the stop line nothing is sent: the record says `dropped`.
         """
+        if not self.stop_line.take():
+            return self._drop(turn)
         self.in_flight.enter()
         try:
             return self._attempts(message, turn)
@@ -148,7 +159,7 @@ class LoadSession:
         course = Course(self._retry, self._regions)
         first = record = self._attempt(invocation, message, self._new_record(turn), course)
         while (wait_s := course.after(record)) is not None:
-            if self._is_draining.wait(wait_s):  # nothing new is sent any more
+            if self._is_draining.wait(wait_s) or not self.stop_line.take():  # nothing new is sent any more
                 break
             record = self._attempt(invocation, message, self._next_record(first), course)
         return record
@@ -201,7 +212,8 @@ class LoadSession:
         )
 
     def _finish(self, record: InvocationRecord) -> None:
-        """Write and report."""
+        """Count, write and report."""
+        self.stop_line.ended(_cost_usd(record))
         self.call_meter.note(record)  # before the closed loop's calls get their own start as the intended one
         if record.intended_at is None:
             record.intended_at = record.started_at
@@ -214,12 +226,19 @@ class LoadSession:
 
     def record_dropped(self, turn: Turn) -> None:
         """Record an arrival that was never sent: no slot took it in time, or the test ended first."""
+        self._drop(turn)
+
+    def _drop(self, turn: Turn | None) -> InvocationRecord:
         record = self._new_record(turn)
-        if turn.wanted is not None:  # what a trace counts is counted although it was not sent
+        if turn is not None and turn.wanted is not None:  # what a trace counts is counted although it was not sent
             record.query_type = turn.wanted.query_type
+        if record.intended_at is None:
+            record.intended_at = now()
+        record.phase = record.phase or self.phases.name_at(record.intended_at)
         record.outcome = Outcome.DROPPED
         self._recorder.write(record)
         self._report(record)
+        return record
 
     def drain(self, timeout_s: float) -> int:
         """Send nothing new, let open calls finish; the number still open when the time was up.
@@ -248,3 +267,15 @@ class LoadSession:
         self._recorder.close()
         if self._responses is not None:
             self._responses.close()
+
+
+def _cost_usd(record: InvocationRecord) -> float:
+    return call_cost_usd(
+        default_catalog(),
+        record.model_id or "",
+        record.served_tier or record.requested_tier,
+        input_tokens=record.input_tokens,
+        output_tokens=record.output_tokens,
+        cache_read_tokens=record.cache_read_tokens,
+        cache_write_tokens=record.cache_write_tokens,
+    )

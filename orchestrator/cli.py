@@ -20,6 +20,7 @@ from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
 from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, VERBS_LATER, Flag, read_format
 from orchestrator.identity import new_run_id
+from orchestrator.known_quotas import with_known_quotas
 from orchestrator.listing import inventory, inventory_tables
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
 from orchestrator.progress import make_progress
@@ -44,8 +45,8 @@ DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 _EPILOG = """exit codes:
   0 all objectives met          4 configuration or usage error, nothing sent
   1 an objective failed         5 inconclusive: no data, too few samples, generator saturated
-  2 interrupted                 6 stopped by a safety limit (cost, requests)
-  3 internal error
+  2 interrupted                 6 stopped by a safety limit (cost, requests, error rate,
+  3 internal error                credentials about to expire)
 
 Every flag has an environment variable of the same name in capitals (--test-duration is TEST_DURATION).
 A flag wins over --set, that over the environment, that over the scenario, that over the default; plan shows where
@@ -267,7 +268,7 @@ def _prepare_all(namespace: argparse.Namespace) -> list[Preparation]:
     for file in files:
         try:
             given = vars(namespace) | _own_results_dir(namespace, file, len(files))
-            prepared.append(prepare(resolve(file, given, os.environ)))
+            prepared.append(with_known_quotas(prepare(resolve(file, given, os.environ))))
         except ScenarioError as error:
             problems += error.problems
     if problems:
