@@ -23,7 +23,7 @@ from orchestrator.identity import new_run_id
 from orchestrator.known_quotas import with_known_quotas
 from orchestrator.listing import inventory, inventory_tables
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
-from orchestrator.progress import make_progress
+from orchestrator.progress import event_line, make_progress
 from orchestrator.results_directory import check_usable
 from orchestrator.run_document import RunStart
 from orchestrator.settings import resolve
@@ -316,11 +316,11 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         if preparation.settings.options.results_dir is not None:
             check_usable(preparation.settings.options.results_dir, force=preparation.settings.options.force)
     _refuse_shared_directories(prepared)
+    as_json = prepared[0].settings.options.output_format == "json"
     for preparation in prepared:
         with _reader_may_leave(sys.stderr):
-            print_all(sys.stderr, _masked(plan_text(preparation)))
+            _announce(preparation, as_json=as_json)
         require_consent(preparation, sys.stdin, sys.stderr)
-    as_json = prepared[0].settings.options.output_format == "json"
     results: list[SuiteResult] = []
     with Signals() as signals:
         for preparation in prepared:
@@ -338,6 +338,14 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
     return worst([*(result.exit_code for result in results), *left_over])
 
 
+def _announce(preparation: Preparation, *, as_json: bool) -> None:
+    """The plan on stderr, before anything is sent."""
+    if as_json:
+        sys.stderr.write(event_line("plan", plan_document(preparation)) + "\n")
+    else:
+        print_all(sys.stderr, _masked(plan_text(preparation)))
+
+
 def _refuse_shared_directories(prepared: Sequence[Preparation]) -> None:
     """RunDirectoryError where two suites of one command would write into the same directory."""
     given = [preparation.settings.options.results_dir for preparation in prepared]
@@ -352,7 +360,7 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
 
     at = now()
     start = RunStart(new_run_id(preparation.settings.scenario.name, at), tuple(arguments), at)
-    progress = make_progress()
+    progress = make_progress(as_events=preparation.settings.options.output_format == "json")
     try:
         return run_suite(preparation, start, progress, signals)
     finally:

@@ -220,9 +220,8 @@ def test_a_tier_that_answers_slowly_has_fewer_requests_of_the_same_users():
 
 def test_a_plan_is_held_against_the_quotas_that_are_known():
     cell = cell_of(load={"rate": "2/s", "duration": "1m"})
-    plan = make_plan(
-        [cell], {cell.cell: SAMPLE}, CATALOG, quotas={f"us.{PRO}": KnownQuota(60.0, None, "Service Quotas")}
-    )
+    quotas = {f"us.{PRO}": KnownQuota(60.0, None, "Service Quotas")}
+    plan = make_plan([cell], {cell.cell: SAMPLE}, CATALOG, quotas=quotas)
 
     (use,) = plan.quotas
     assert (use.rpm_quota, use.tpm_quota, use.source, use.exceeds) == (60.0, None, "Service Quotas", True)
@@ -293,7 +292,7 @@ def test_where_writing_the_cache_is_free_the_dearest_run_has_no_cache_at_all():
     assert planned.cost.high_usd == pytest.approx(100 * ((4 + SYSTEM_TOKENS) * 0.8 + 500 * 3.2) / 1e6)
 
 
-def test_what_is_read_from_the_cache_is_not_counted_against_the_quota_nor_read_again_by_the_model():
+def test_what_is_read_from_the_cache_counts_against_the_quota_only_while_calls_are_in_flight():
     cell = cell_of(load={"rate": "1/s", "duration": "1m"})
     cached, bare = (
         plan_cell(cell, SAMPLE, CATALOG, system).models[0]
@@ -301,7 +300,8 @@ def test_what_is_read_from_the_cache_is_not_counted_against_the_quota_nor_read_a
     )
 
     assert cached.input_tokens == 4 + SYSTEM_TOKENS
-    assert cached.tokens_per_minute == pytest.approx(bare.tokens_per_minute)
+    held = cached.e2e_s * SYSTEM_TOKENS
+    assert cached.tokens_per_minute == pytest.approx(bare.tokens_per_minute + held)
     assert cached.e2e_s == pytest.approx(bare.e2e_s)
 
 
