@@ -1,7 +1,7 @@
 """What the run cost, what a day and a month of it would cost, and what would change that."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,18 +9,10 @@ import pandas as pd
 
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
-from analysis.percentiles import describe
-from analysis.records import floats, record_costs
-from bedrock.catalog import SERVICE_TIERS, Catalog, Price
+from analysis.records import flags, floats
+from analysis.what_if import DAYS_A_MONTH, TOKEN_CLASSES, bundles_of, what_ifs
+from bedrock.catalog import Catalog, Price
 from bedrock.pricing import cost_usd
-
-DAYS_A_MONTH = 30.0
-
-#: Batch inference is billed at half the on-demand price (AWS Bedrock pricing).
-BATCH_FACTOR = 0.5
-
-#: Answers are capped at these percentiles of the measured output tokens to price a lower max_tokens.
-_CAP_QUANTILES = {"p50": 0.50, "p90": 0.90}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +73,6 @@ def _daily_usd(entry: MixEntry, price: Price, daily_messages: float) -> float:
     return answered * cost_usd(price, entry.input_tokens, entry.output_tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """The measured requests at another price or length: USD a request and projected, and the change in percent."""
-
-    change: str
-    assumption: str
-    cost_per_request_usd: float
-    projected_daily_cost_usd: float
-    projected_monthly_cost_usd: float
-    delta_pct: float
-
-
 def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: Catalog) -> dict[str, Any]:
     """The `cost` object of summary.json."""
     daily = None if total.cost_per_request_usd is None else total.cost_per_request_usd * run.daily_messages
@@ -114,6 +94,7 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
         "by_model": _shares(billed, ["model"]),
         "by_tier": _shares(by_served, ["service_tier"]),
         "by_model_and_tier": _shares(by_served, ["model", "service_tier"]),
+        "by_cache_class": _cache_classes(billed, catalog),
         "cost_model": _cost_model(run, catalog),
         "what_if": [asdict(entry) for entry in what_ifs(billed, run.daily_messages, catalog)],
         "notes": _notes(records, billed),
@@ -131,12 +112,39 @@ def _per_thousand_messages(billed: pd.DataFrame) -> float | None:
     return float(costs.sum()) / messages * 1000.0
 
 
+def _cache_classes(billed: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
+    """Tokens and USD by what Bedrock bills them as; USD None where a price is unknown."""
+    bundles = bundles_of(billed)
+    rows = []
+    for name in TOKEN_CLASSES:
+        others: dict[str, Any] = {other: 0.0 for other in TOKEN_CLASSES if other != name}
+        costs = [replace(bundle, **others).cost_usd(catalog) for bundle in bundles]
+        known = [cost for cost in costs if cost is not None]
+        rows.append(
+            {
+                "class": name.removesuffix("_tokens"),
+                "tokens": int(sum(getattr(bundle, name) for bundle in bundles)),
+                "cost_usd": sum(known) if known and len(known) == len(costs) else None,
+            }
+        )
+    return rows if bundles else []
+
+
+def _good(part: pd.DataFrame) -> tuple[float | None, int]:
+    """USD of the measured window and its good messages; None where a price is unknown or nothing can be told."""
+    measured = flags(part["measured"])
+    costs, good = floats(part["cost_usd"])[measured], floats(part["good"])[measured & flags(part["answerable"])]
+    known = len(costs) > 0 and not np.isnan(costs).any() and not np.isnan(good).all()
+    return (float(costs.sum()) if known else None), int(np.nansum(good))
+
+
 def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
     """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown."""
     rows = []
     for key, part in billed.groupby(list(keys), sort=True):
         costs = floats(part["cost_usd"])
         cost = None if np.isnan(costs).any() else float(costs.sum())
+        measured_cost, good = _good(part)
         rows.append(
             {
                 **dict(zip(keys, map(str, key), strict=True)),
@@ -145,6 +153,8 @@ def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
                 "output_tokens": int(part["output_tokens"].sum()),
                 "cost_usd": cost,
                 "cost_per_request_usd": None if cost is None else cost / len(part),
+                "cost_per_good_request_usd": None if measured_cost is None or not good else measured_cost / good,
+                "cost_per_1000_messages_usd": _per_thousand_messages(part),
             }
         )
     return rows
@@ -156,50 +166,6 @@ def _cost_model(run: RunInfo, catalog: Catalog) -> dict[str, Any] | None:
         return None
     priced = price_mix(COST_MODEL_MIX, prices, run.daily_messages)
     return {"routes": dict(REFERENCE_ROUTES), "daily_messages": run.daily_messages, **asdict(priced)}
-
-
-def what_ifs(billed: pd.DataFrame, daily_messages: float, catalog: Catalog) -> list[WhatIf]:
-    """The run's own requests re-priced: other tiers, batch, shorter answers. None without a known price today."""
-    today = floats(billed["cost_usd"])
-    if not len(today) or np.isnan(today).any() or today.mean() <= 0.0:
-        return []
-    candidates = [*_tier_changes(billed, catalog), *_batch(billed, catalog), *_capped(billed, catalog)]
-    baseline = float(today.mean())
-    found = []
-    for change, assumption, costs in candidates:
-        mean = float(costs.mean())
-        if not np.isnan(mean) and not np.isclose(mean, baseline, rtol=1e-9, atol=0.0):
-            daily = mean * daily_messages
-            delta_pct = (mean / baseline - 1.0) * 100.0
-            found.append(WhatIf(change, assumption, mean, daily, daily * DAYS_A_MONTH, delta_pct))
-    return found
-
-
-Candidate = tuple[str, str, np.ndarray]
-
-
-def _tier_changes(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
-    assumption = "same tokens; latency will differ: measure that tier before choosing it"
-    return [
-        (f"all requests in the {tier} tier", assumption, record_costs(billed, catalog, tier)) for tier in SERVICE_TIERS
-    ]
-
-
-def _batch(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
-    costs = record_costs(billed, catalog, "default") * BATCH_FACTOR
-    return [("all requests as batch jobs", "half the default price; answers come hours later, not live", costs)]
-
-
-def _capped(billed: pd.DataFrame, catalog: Catalog) -> list[Candidate]:
-    tokens = floats(billed["output_tokens"])
-    candidates = []
-    for name, estimate in describe(tokens, _CAP_QUANTILES).estimates.items():
-        if estimate.value is not None:
-            cap = int(estimate.value)
-            capped = billed.assign(output_tokens=pd.array(np.minimum(tokens, cap).astype(np.int64), dtype="Int64"))
-            text = f"answers capped at {cap} output tokens (the measured {name})"
-            candidates.append((text, "longer answers are cut, shorter ones unchanged", record_costs(capped, catalog)))
-    return candidates
 
 
 def _notes(records: pd.DataFrame, billed: pd.DataFrame) -> list[str]:

@@ -6,27 +6,30 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.comparison import Comparison
 from analysis.evidence import CellEvidence
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
+from analysis.saturation import LINEAR_SHARE, SLA_TARGET
 from analysis.verdict import MIN_SAMPLES_SHARE
 from bedrock.outcome import ERRORS, Outcome
 
-#: Share of messages to be answered within the SLA (the product's promise).
-SLA_TARGET = 0.99
+#: Cells that a finding names before it stops.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, the figures it rests on, and what to do about it."""
+    """What was found, the limit it crossed, the figures it rests on, and what to do about it."""
 
     finding: str
+    threshold: str
     evidence: str
     advice: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The entry of `recommendations` in summary.json."""
-        return asdict(self)
+        """The entry of `recommendations` in summary.json; the sentence names its threshold, too."""
+        return asdict(self) | {"finding": f"{self.finding} (threshold: {self.threshold})"}
 
 
 def find(
@@ -36,15 +39,19 @@ def find(
     total: Metrics,
     cost: Mapping[str, Any],
     throttling: Mapping[str, Any],
+    saturation: Sequence[Mapping[str, Any]],
+    comparison: Comparison | None,
     run: RunInfo,
 ) -> list[Finding]:
     """All findings of a run, the gravest kind first."""
     return [
+        *_regressions(comparison),
         *_throttles(total, throttling),
         *_sla(total, run),
         *_errors(total),
         *_timeouts(total),
         *_first_to_break(cells, run),
+        *_curves(saturation),
         *_monthly_cost(cost),
         *_wrong_tier(records),
     ]
@@ -58,7 +65,8 @@ def _throttles(total: Metrics, throttling: Mapping[str, Any]) -> Iterator[Findin
     first = throttling["first_throttle_s"]
     when = "" if first is None else f"; the first after {first:.1f} s"
     yield Finding(
-        f"{_percent(total.throttle_rate)} of the attempts were throttled (threshold: none)",
+        f"{_percent(total.throttle_rate)} of the attempts were throttled",
+        "none",
         f"{total.outcomes['throttled']} of {total.requests} attempts, by kind: {kinds}{when}; "
         f"most in {worst['cell']} ({_percent(worst['rate'])})",
         "Ask for a higher quota of that kind, spread the load over profiles or Regions, or queue messages.",
@@ -69,8 +77,8 @@ def _sla(total: Metrics, run: RunInfo) -> Iterator[Finding]:
     if total.sla_compliance is None or total.messages < MIN_SAMPLES_SHARE or total.sla_compliance >= SLA_TARGET:
         return
     yield Finding(
-        f"{_percent(total.sla_compliance)} of the messages were answered within {run.sla_s:g} s "
-        f"(threshold: {_percent(SLA_TARGET)})",
+        f"{_percent(total.sla_compliance)} of the messages were answered within {run.sla_s:g} s",
+        _percent(SLA_TARGET),
         f"{total.messages} messages; failures and dropped arrivals count as misses",
         "Answer more from the cache, route more to the faster model, shorten prompts or answers.",
     )
@@ -84,7 +92,8 @@ def _errors(total: Metrics) -> Iterator[Finding]:
         return
     kinds = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
     yield Finding(
-        f"{_percent(sum(counts.values()) / total.requests)} of the attempts failed (threshold: none)",
+        f"{_percent(sum(counts.values()) / total.requests)} of the attempts failed",
+        "none",
         f"{sum(counts.values())} of {total.requests} attempts, by outcome: {kinds}",
         "Read the error messages in the records; latencies cover only the requests that were answered.",
     )
@@ -94,7 +103,8 @@ def _timeouts(total: Metrics) -> Iterator[Finding]:
     count = total.outcomes[Outcome.TIMEOUT]
     if count:
         yield Finding(
-            f"{count} {'attempt' if count == 1 else 'attempts'} timed out (threshold: none)",
+            f"{count} {'attempt' if count == 1 else 'attempts'} timed out",
+            "none",
             f"{count} of {total.requests} attempts, {_percent(count / total.requests)}",
             "Ask for shorter answers (max_tokens), stream them, or give the call more time.",
         )
@@ -109,8 +119,9 @@ def _first_to_break(cells: Sequence[CellEvidence], run: RunInfo) -> Iterator[Fin
     first = min(broken, key=_load_order)
     yield Finding(
         f"{_describe(first)} is the first to miss the SLA, at {_load(first)}",
-        f"{_percent(first.metrics.sla_compliance or 0.0)} of {first.metrics.messages} messages within {run.sla_s:g} s "
-        f"(threshold: {_percent(SLA_TARGET)}); {len(broken)} of {len(judged)} cells miss it",
+        _percent(SLA_TARGET),
+        f"{_percent(first.metrics.sla_compliance or 0.0)} of {first.metrics.messages} messages within {run.sla_s:g} s; "
+        f"{len(broken)} of {len(judged)} cells miss it",
         "Keep this combination below that load, or move its traffic to one that holds.",
     )
 
@@ -132,13 +143,63 @@ def _load(cell: CellEvidence) -> str:
     return f"{cell.info.users:g} users" if cell.info.users is not None else "its load"
 
 
+def _regressions(comparison: Comparison | None) -> Iterator[Finding]:
+    """What got worse than the baseline, cell by cell."""
+    if comparison is None or not comparison.regressions:
+        return
+    yield Finding(
+        f"{len(comparison.regressions)} of {len(comparison.cells)} cells regressed against the baseline",
+        f"{comparison.threshold * 100.0:g} % of a latency, and more than chance",
+        "; ".join(comparison.regressions[:_MOST_NAMED]),
+        "Compare the versions of both runs and what changed between them; repeat both before blaming the service.",
+    )
+
+
+def _curves(saturation: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Bends and bad scaling over the load, one finding for each series that has any."""
+    for series in saturation:
+        unit = "arrivals/s" if series["load"] == "rate_rps" else "users"
+        what = f"{_of_series(series['series'])}, over {len(series['points'])} loads"
+        knee, scaling, broken = series["knee"]["load"], series["scaling"], series["breaking_point"]
+        if knee is not None:
+            yield Finding(
+                f"The p95 of the whole response bends upwards at {knee:g} {unit}",
+                "more than chance below a straight line",
+                f"{what}: {_curve(series['points'], unit)}",
+                _below(knee, broken["last_good_load"], unit),
+            )
+        if scaling["kind"] in ("degraded", "retrograde"):
+            falls = "falls" if scaling["kind"] == "retrograde" else "no longer follows the load"
+            yield Finding(
+                f"Throughput {falls} from {scaling['from_load']:g} {unit} on",
+                f"{_percent(LINEAR_SHARE)} of the best throughput per load",
+                f"{what}; {_percent(scaling['efficiency'])} of it is left at the highest load",
+                "More load only makes answers slower or refused: ask for a higher quota, or spread it over Regions.",
+            )
+
+
+def _of_series(traits: Mapping[str, Any]) -> str:
+    what = traits.get("model") or traits.get("routing") or "the mix"
+    return f"{what} in the {traits.get('service_tier') or 'default'} tier with {traits.get('prompt_size')} prompts"
+
+
+def _curve(points: Sequence[Mapping[str, Any]], unit: str) -> str:
+    known = [point for point in points if point["e2e_p95_ms"] is not None]
+    return ", ".join(f"{point['e2e_p95_ms']:,.0f} ms at {point['load']:g} {unit}" for point in known)
+
+
+def _below(knee: float, last_good: float | None, unit: str) -> str:
+    safe = knee if last_good is None else min(knee, last_good)
+    return f"Plan for no more than {safe:g} {unit} of this combination; loads in between would tell it more exactly."
+
+
 def _monthly_cost(cost: Mapping[str, Any]) -> Iterator[Finding]:
     monthly, limit = cost["projected_monthly_cost_usd"], cost["monthly_cost_limit_usd"]
     if monthly is None or monthly <= limit:
         return
     yield Finding(
-        f"{cost['daily_messages']:,.0f} messages a day would cost {monthly:,.0f} USD a month "
-        f"(threshold: {limit:,.0f} USD)",
+        f"{cost['daily_messages']:,.0f} messages a day would cost {monthly:,.0f} USD a month",
+        f"{limit:,.0f} USD",
         f"{cost['cost_per_request_usd'] * 1000.0:.4f} USD per 1,000 requests over "
         f"{cost['billed_requests']} billed requests",
         "Route more to the cheaper model, answer more from the cache, cap answers; see the what-ifs.",
@@ -150,8 +211,8 @@ def _wrong_tier(records: pd.DataFrame) -> Iterator[Finding]:
     moved = answered[answered["served_tier"] != answered["service_tier"]]
     if len(moved):
         yield Finding(
-            f"{_percent(len(moved) / len(answered))} of the answers came from another tier than asked for "
-            "(threshold: none)",
+            f"{_percent(len(moved) / len(answered))} of the answers came from another tier than asked for",
+            "none",
             f"{len(moved)} of {len(answered)} answers that name their tier",
             "Results by tier are by the tier asked for: compare the served tiers before choosing one.",
         )

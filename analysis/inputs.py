@@ -86,6 +86,28 @@ class RunInfo:
         return self.raw.get("fail_on") not in ("never", "regression")
 
     @property
+    def fails_on_regression(self) -> bool:
+        """Whether a regression against the baseline makes the exit code 1."""
+        return self.raw.get("fail_on") in ("regression", "both")
+
+    @property
+    def baseline(self) -> str | None:
+        """The results directory that this run is compared with."""
+        return _text(self.raw.get("baseline"))
+
+    @property
+    def missing_baseline(self) -> tuple[str, ...]:
+        """A sentence where nothing but the comparison was to decide, and there is nothing to compare with."""
+        needed = self.fails_on_regression and not self.fails_on_objectives and self.baseline is None
+        return ("There is no baseline to compare with",) if needed else ()
+
+    @property
+    def regression_threshold(self) -> float | None:
+        """Relative change of a latency that counts as one; None for the default."""
+        found = number(self.raw.get("regression_threshold"))
+        return found if found is not None and found >= 0.0 else None
+
+    @property
     def daily_messages(self) -> float:
         """Messages a day that costs are projected to."""
         return _positive(self.raw.get("daily_messages"), DAILY_MESSAGES)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.comparison import Side
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
@@ -18,10 +19,12 @@ from analysis.parts import Parts, find_windows, measure_parts, rows_of
 from analysis.phases import Windows
 from analysis.records import RecordSet, derive, load_records
 from analysis.recovery import recoveries
+from analysis.saturation import saturation_section
+from analysis.sides import against_baseline, between_tiers, catalog_of
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
-from bedrock.catalog import Catalog, default_catalog
+from bedrock.catalog import Catalog
 from scenarios.objectives import Objective, ObjectiveError, parse_objective
 from scenarios.run_directory import RunDirectory, write_text
 
@@ -37,13 +40,15 @@ class Analysis:
     run: dict[str, Any]
 
 
-def analyse(directory: Path, catalog: Catalog | None = None) -> Analysis:
+def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[str, Any] | None = None) -> Analysis:
     """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json.
 
-    Leaves `requests.parquet` in it, for the next time.
+    Leaves `requests.parquet` in it, for the next time. `overrides` replaces values of run.json: another baseline,
+    another `fail_on`.
     """
-    prices = catalog or default_catalog()
     run = read_run_info(directory)
+    run = replace(run, raw={**run.raw, **overrides}) if overrides else run
+    prices = catalog or catalog_of(directory, run)
     loaded = load_records(directory, run.run_id, keep_parquet=True)
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
     parts = measure_parts(records, run, find_windows(directory, records, run))
@@ -94,13 +99,33 @@ def _summary(
     windows, total = parts.windows, parts.total
     results = [judge_text(text, records, windows, run) for text in run.objectives]
     validity = check_validity(cells, loaded.skipped, list(loaded.skipped_by_file))
+    this = Side(run, records, validity.status)
+    comparison = against_baseline(this, catalog)
     unclosed = [cell.name for cell in cells if cell.books_unclosed]
     verdict = decide(
-        results, validity, run, records=records, total=total, unclosed=unclosed, no_data=why_no_data(records, run)
+        results,
+        validity,
+        run,
+        records=records,
+        total=total,
+        unclosed=unclosed,
+        no_data=why_no_data(records, run),
+        regressions=comparison.regressions if comparison else (),
+        not_compared=comparison.gaps if comparison else run.missing_baseline,
     )
     cost = cost_section(records, total, run, catalog)
     throttling = throttling_section(records, run, catalog)
-    findings = find(cells=cells, records=records, total=total, cost=cost, throttling=throttling, run=run)
+    saturation = saturation_section(cells)
+    findings = find(
+        cells=cells,
+        records=records,
+        total=total,
+        cost=cost,
+        throttling=throttling,
+        saturation=saturation,
+        comparison=comparison,
+        run=run,
+    )
     per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
     content = {
         "schema_version": SUMMARY_SCHEMA_VERSION,
@@ -113,9 +138,12 @@ def _summary(
         "total": {"metrics": total.as_dict()},
         "cost": cost,
         "throttling": throttling,
+        "saturation": saturation,
         "recommendations": [finding.as_dict() for finding in findings],
+        "comparison": None if comparison is None else comparison.as_dict(),
+        "tier_comparison": between_tiers(this),
     }
-    return {name: _finite(part) for name, part in content.items()}
+    return {name: finite(part) for name, part in content.items()}
 
 
 def _skipped(loaded: RecordSet) -> dict[str, Any]:
@@ -156,12 +184,12 @@ def _group(groups: Mapping[str, Metrics]) -> list[dict[str, Any]]:
     return [{"key": key, "metrics": metrics.as_dict()} for key, metrics in groups.items()]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with None for NaN and infinities, which JSON has no words for."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics, in_scope, measure_counts, sample_values
@@ -30,6 +32,11 @@ MIN_SAMPLES_MEAN = 30
 #: Failures above this share change what the latencies of the rest are worth: every twentieth answer is missing.
 UNCOVERED_SHARE = 0.05
 
+#: More samples than this are never asked for: the observed share is too near to the allowed one.
+MOST_SAMPLES = 10_000_000
+
+_Z = float(stats.norm.ppf(0.975))
+
 #: Shares, rates and costs of fewer requests than this are anecdotes.
 MIN_SAMPLES_SHARE = 20
 
@@ -48,6 +55,7 @@ class ObjectiveResult:
     margin_pct: float | None
     n: int
     min_samples: int | None
+    more_requests_needed: int | None
     ci95: Interval | None
     status: str
     reason: str | None
@@ -78,6 +86,8 @@ class Observation:
     value: float | None
     n: int
     interval: Interval | None = None
+    #: Share of single requests on the wrong side of the limit; of percentiles alone.
+    misses: float | None = None
 
 
 def judge_text(text: str, records: pd.DataFrame, windows: Windows, run: RunInfo) -> ObjectiveResult:
@@ -101,6 +111,7 @@ def _not_understood(text: str, why: str) -> ObjectiveResult:
         margin_pct=None,
         n=0,
         min_samples=None,
+        more_requests_needed=None,
         ci95=None,
         status=INCONCLUSIVE,
         reason=why,
@@ -113,7 +124,8 @@ def judge_objective(objective: Objective, records: pd.DataFrame, windows: Window
     scoped = records if chosen.all() else records[chosen]
     seen = _observe(objective, scoped, windows, run)
     needed = objective.min_samples or default_min_samples(objective)
-    status, reason = _status(objective, seen, needed)
+    more = _more_samples(objective, seen, needed)
+    status, reason = _status(objective, seen, needed, more)
     return ObjectiveResult(
         objective=objective.text,
         metric=objective.metric,
@@ -125,6 +137,7 @@ def judge_objective(objective: Objective, records: pd.DataFrame, windows: Window
         margin_pct=_margin_pct(objective, seen.value),
         n=seen.n,
         min_samples=needed,
+        more_requests_needed=_as_requests(more, seen.n, int(scoped["measured"].sum())),
         ci95=seen.interval,
         status=status,
         reason=reason,
@@ -161,7 +174,8 @@ def _observe_sample(objective: Objective, records: pd.DataFrame, run: RunInfo) -
     if q is None:
         return Observation(float(values.mean() if objective.stat == "mean" else values.max()), len(values))
     estimate = estimate_quantile(values, q)
-    return Observation(estimate.value, len(values), estimate.interval)
+    misses = float(np.mean(~objective.met_by(values)))
+    return Observation(estimate.value, len(values), estimate.interval, misses)
 
 
 def _scalar(metric: str, metrics: Metrics, run: RunInfo) -> float | None:
@@ -188,22 +202,54 @@ def _sample_size(metric: str, metrics: Metrics) -> int:
     return metrics.messages if metric in ("sla_compliance", "goodput_rps") else metrics.measured_requests
 
 
-def _status(objective: Objective, seen: Observation, needed: int) -> tuple[str, str | None]:
+def _more_samples(objective: Objective, seen: Observation, needed: int) -> int | None:
+    """How many more samples would settle an objective, if they are like these; None where it is settled or never is.
+
+    A percentile meets its limit where the share of misses is small enough; n requests tell that share from the allowed
+    one once z^2 p (1 - p) / n is below their squared distance (the early stopping of MLPerf's LoadGen, two-sided).
+    """
+    q = quantile_of(objective.stat or "")
+    least = max(needed, min_samples(q)) if q is not None else needed
+    if seen.n < least:
+        return least - seen.n
+    if q is None or seen.misses is None or not _includes(seen.interval, objective.limit):
+        return None
+    allowed = 1.0 - q if objective.op in ("<", "<=") else q
+    share = (seen.misses * seen.n + 2.0) / (seen.n + 4.0)  # of Agresti and Coull: never 0, whatever was seen
+    distance = abs(seen.misses - allowed)
+    if distance * MOST_SAMPLES**0.5 < _Z * (share * (1.0 - share)) ** 0.5:
+        return None
+    return max(1, math.ceil(_Z**2 * share * (1.0 - share) / distance**2) - seen.n)
+
+
+def _as_requests(samples: int | None, n: int, requests: int) -> int | None:
+    """Requests that bring so many samples: `where` and failures leave only some of them."""
+    if samples is None or not n or requests <= n:
+        return samples
+    return math.ceil(samples * requests / n)
+
+
+def _includes(interval: Interval | None, limit: float) -> bool:
+    return interval is not None and interval[0] <= limit <= interval[1]
+
+
+def _status(objective: Objective, seen: Observation, needed: int, more: int | None) -> tuple[str, str | None]:
     if seen.n == 0:
         return INCONCLUSIVE, "no data"
     if seen.n < needed:
         return INCONCLUSIVE, f"{_needs(needed - seen.n)} ({seen.n} of {needed})"
     if seen.value is None:
         return INCONCLUSIVE, _why_unknown(objective, seen.n)
-    return (PASS if objective.met_by(seen.value) else FAIL), _closeness(objective, seen.interval)
+    return (PASS if objective.met_by(seen.value) else FAIL), _closeness(objective, seen.interval, more)
 
 
-def _closeness(objective: Objective, interval: Interval | None) -> str | None:
+def _closeness(objective: Objective, interval: Interval | None, more: int | None) -> str | None:
     """A note where another run of the same service might come out on the other side of the limit."""
-    if interval is None or not interval[0] <= objective.limit <= interval[1]:
+    if interval is None or not _includes(interval, objective.limit):
         return None
     low, high = (_quantity(objective, end) for end in interval)
-    return f"close call: the 95 % interval, {low} to {high}, includes the limit"
+    settled = f"; about {more:,} more samples like these would settle it" if more else ""
+    return f"close call: the 95 % interval, {low} to {high}, includes the limit{settled}"
 
 
 def _needs(count: int) -> str:
@@ -236,20 +282,30 @@ def decide(
     total: Metrics,
     unclosed: Sequence[str],
     no_data: str | None,
+    regressions: Sequence[str] = (),
+    not_compared: Sequence[str] = (),
 ) -> Verdict:
     """The verdict of a run; `no_data` says why its records (if any) tell nothing of the service.
 
-    `unclosed` names finished cells whose load generator left no end.
+    `unclosed` names finished cells whose load generator left no end. `regressions` are sentences about what got worse
+    than the baseline, `not_compared` about what could not be held against it; both decide where the run asked for it.
 
     In this order: nothing measured, a spoiled generator, a missed objective, an open question, PASS. The exit code
     follows the status, except that a stopped run says by what it was stopped, and that `fail_on: never` keeps
     objectives out of it.
     """
+    worse = [f"Regressed: {sentence}" for sentence in regressions]
     doubts = _doubts(run, records, unclosed)
-    status, reasons = _status_of_run(results, validity, doubts, no_data)
-    warnings = validity.reasons(CheckStatus.WARN) if not no_data else []
     remarks = [] if no_data else uncovered(results, total)
-    return Verdict(status, _exit_code(status, run, validity, doubts, no_data), (*reasons, *remarks, *warnings))
+    if run.fails_on_regression:
+        doubts += not_compared
+    else:
+        remarks += [*worse, *not_compared]
+        worse = []
+    status, reasons = _status_of_run(results, validity, doubts, no_data, worse)
+    warnings = validity.reasons(CheckStatus.WARN) if not no_data else []
+    exit_code = _exit_code(status, run, validity, doubts, no_data, has_regressed=bool(worse))
+    return Verdict(status, exit_code, (*reasons, *remarks, *warnings))
 
 
 def uncovered(results: Sequence[ObjectiveResult], total: Metrics) -> list[str]:
@@ -264,9 +320,13 @@ def uncovered(results: Sequence[ObjectiveResult], total: Metrics) -> list[str]:
 
 
 def _status_of_run(
-    results: Sequence[ObjectiveResult], validity: Validity, doubts: Sequence[str], no_data: str | None
+    results: Sequence[ObjectiveResult],
+    validity: Validity,
+    doubts: Sequence[str],
+    no_data: str | None,
+    worse: Sequence[str],
 ) -> tuple[str, list[str]]:
-    failed = [_sentence(result) for result in results if result.status == FAIL]
+    failed = [*(_sentence(result) for result in results if result.status == FAIL), *worse]
     unclear = [_sentence(result) for result in results if result.status == INCONCLUSIVE]
     if no_data:
         return INCONCLUSIVE, [no_data, *doubts]
@@ -310,11 +370,15 @@ def _stop_sentence(stopped_by: str) -> str:
     return f"The run was stopped by its limit {stopped_by}; results are partial"
 
 
-def _exit_code(status: str, run: RunInfo, validity: Validity, doubts: Sequence[str], no_data: str | None) -> int:
+def _exit_code(
+    status: str, run: RunInfo, validity: Validity, doubts: Sequence[str], no_data: str | None, *, has_regressed: bool
+) -> int:
     if run.stopped_by is not None:
         return EXIT_INTERRUPTED if run.stopped_by == "interrupt" else EXIT_LIMIT
     if no_data or validity.status == "INVALID":
         return EXIT_INCONCLUSIVE
+    if has_regressed:
+        return EXIT_FAIL
     if not run.fails_on_objectives:
         return EXIT_INCONCLUSIVE if doubts else EXIT_PASS
     return {PASS: EXIT_PASS, FAIL: EXIT_FAIL}.get(status, EXIT_INCONCLUSIVE)

@@ -88,9 +88,18 @@ _ARN_ACCOUNT = re.compile(r"(arn(?::|%3A)aws[\w-]*(?::|%3A)[\w-]*(?::|%3A)[\w-]*
 _SECRETS = (
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "<access-key>"),
     (re.compile(r"\bABSK[A-Za-z0-9+/=]{16,}|\bbedrock-api-key-[A-Za-z0-9+/=_-]{8,}"), "<api-key>"),
-    # Not the last group of a request id, which may happen to be all digits.
-    (re.compile(r"(?<!\d)(?<![0-9a-f]{4}-)\d{12}(?!\d)"), "<account>"),
 )
+
+
+#: An account id, or a whole request id: its last group may happen to be all digits.
+_ACCOUNT = re.compile(
+    r"(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])|(?<!\d)\d{12}(?!\d)", re.IGNORECASE
+)
+_ACCOUNT_DIGITS = 12
+
+
+def _without_account(found: re.Match[str]) -> str:
+    return "<account>" if len(found.group()) == _ACCOUNT_DIGITS else found.group()
 
 
 def redact(text: str, limit: int = 300) -> str:
@@ -98,6 +107,7 @@ def redact(text: str, limit: int = 300) -> str:
     text = mask_accounts(text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
+    text = _ACCOUNT.sub(_without_account, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

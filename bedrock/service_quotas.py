@@ -50,12 +50,12 @@ def quota_of(model: Model, prefix: str | None, listed: Iterable[Mapping[str, Any
     `listed` are entries of `ListServiceQuotas` (`QuotaName`, `Value`); what is no such entry is passed over. The
     smallest counts where a name fits twice.
     """
-    wanted = _words(model.name)
+    wanted = name_words(model.name)
     values: dict[str, float] = {}
     for entry in listed:
         unit, named = _read_name(str(entry.get("QuotaName", "")), _kind(prefix))
         value = entry.get("Value")
-        if unit is None or _words(named) != wanted or not _is_number(value):
+        if unit is None or name_words(named) != wanted or not _is_number(value):
             continue
         values[unit] = min(float(value), values.get(unit, math.inf))
     return AccountQuota(values.get("requests"), values.get("tokens"), values.get("day"))
@@ -76,7 +76,8 @@ def _read_name(name: str, kind: str) -> tuple[str | None, str]:
     return ("day", match["model"]) if match else (None, "")
 
 
-def _words(name: str) -> frozenset[str]:
+def name_words(name: str) -> frozenset[str]:
+    """The words that tell models apart: AWS's name of a model and the catalogue's have the same."""
     words = (_SPELLINGS.get(word, word) for word in _WORD.findall(name.lower()))
     return frozenset(words) - _LEFT_OUT
 

@@ -20,6 +20,7 @@ import pandas as pd
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+_MB_A_KIB = 1024 / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def _peak_rss_mb() -> float:
         lines = _STATUS.read_text(encoding="ascii").splitlines()
     except OSError:
         lines = []
-    peaks = (float(line.split()[1]) / 1000.0 for line in lines if line.startswith("VmHWM:"))
-    return next(peaks, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000.0)
+    peaks = (float(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return next(peaks, float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)) * _MB_A_KIB
 
 
 def measure_stages(directory: Path) -> dict[str, Any]:

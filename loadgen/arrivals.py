@@ -59,6 +59,9 @@ class Pacer(Protocol):
 
 #: Arrivals of others that are passed over at a stretch before calls in flight get their turn.
 _PASSED_AT_A_STRETCH = 500
+#: How far ahead arrivals of others are looked at: a new deal comes about a second ahead of its time. A process that was
+#: dealt nothing would otherwise run through the whole schedule.
+_LOOK_AHEAD_S = 10.0
 
 
 class OpenLoop:
@@ -118,7 +121,9 @@ class OpenLoop:
         elapsed_s = now() - self._start_at
         while self._passed and self._passed[0].at_s < elapsed_s:
             self._passed.popleft()
-        if arrival.index % _PASSED_AT_A_STRETCH == 0:
+        if arrival.at_s > elapsed_s + _LOOK_AHEAD_S:
+            gevent.sleep(arrival.at_s - elapsed_s - _LOOK_AHEAD_S)
+        elif arrival.index % _PASSED_AT_A_STRETCH == 0:
             gevent.sleep(0)
 
     def next_turn(self, *, is_first: bool) -> Turn:

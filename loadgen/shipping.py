@@ -31,8 +31,13 @@ class Batch:
 
     @classmethod
     def from_message(cls, data: Mapping[str, Any]) -> "Batch":
-        """The inverse of `as_message`."""
-        return cls(int(data["number"]), {str(kind): bytes(lines) for kind, lines in data["lines"].items()})
+        """The inverse of `as_message`; ValueError for what is none."""
+        number, lines = data.get("number"), data.get("lines")
+        if not isinstance(number, int) or not isinstance(lines, dict):
+            raise ValueError("not a batch of lines")
+        if not all(isinstance(kind, str) and isinstance(part, bytes) for kind, part in lines.items()):
+            raise ValueError("not a batch of lines")
+        return cls(number, lines)
 
 
 class Outbox:

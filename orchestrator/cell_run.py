@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bedrock.catalog import default_catalog
+from bedrock.catalog import Catalog
 from bedrock.clock import now
 from orchestrator.limits import Limits, Spending, StopReason
 from orchestrator.live import CellWatch
@@ -44,6 +44,7 @@ class CellRunner:
     progress: Progress
     cells: int
     planned_s: float
+    catalog: Catalog
     clock: Callable[[], float] = time.monotonic
     _spent: Spending = field(default=Spending(), init=False)
     _began_s: float = field(default=0.0, init=False)
@@ -60,7 +61,7 @@ class CellRunner:
         directory = self.identity.directory.cell(cell.cell)
         console = directory.path / "console.log"
         errors = self.limits.errors
-        watch = CellWatch(directory, default_catalog(), *([] if errors is None else [errors.window_s]))
+        watch = CellWatch(directory, self.catalog, *([] if errors is None else [errors.window_s]))
         if len(cell.stages) > 1:
             write_stages(directory.stages_yaml, cell.stages)
         # Made once: what happens to a trace file during the run is no concern of the progress.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
-from bedrock.catalog import default_catalog
 from bedrock.clock import now
 from bedrock.endpoint import Endpoint
 from bedrock.invocation import InvocationRecord
@@ -68,11 +67,11 @@ class Doctor:
 
     @property
     def _asked(self) -> tuple[Question, ...]:
-        return questions(self.preparation.plan, default_catalog())
+        return questions(self.preparation.plan, self._settings.catalog)
 
     @property
     def _most_cost_usd(self) -> float | None:
-        return most_cost_usd(self._asked, self.transports.asked, default_catalog())
+        return most_cost_usd(self._asked, self.transports.asked, self._settings.catalog)
 
     def _look_around(self, endpoint: Endpoint) -> None:
         """What needs no request to Bedrock."""
@@ -127,7 +126,7 @@ class Doctor:
             self._findings.append(unseen_finding(error, plan))
             return
         model_ids = tuple(dict.fromkeys(question.model_id for question in self._asked))
-        self._quotas = match_quotas(model_ids, listed, plan, default_catalog())
+        self._quotas = match_quotas(model_ids, listed, plan, self._settings.catalog)
         self._findings += [quota_finding(found) for found in self._quotas]
 
     def _ask(self, endpoint: Endpoint) -> None:

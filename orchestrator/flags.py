@@ -9,9 +9,9 @@ from typing import Any
 from bedrock.yaml_documents import KeyPath
 from scenarios.model import NO_LIMIT, did_you_mean
 from scenarios.request_values import parse_metadata, parse_stop_sequences
+from scenarios.units import parse_share
 
-FAIL_ON = ("sla", "never")
-FAIL_ON_LATER = ("regression", "both")
+FAIL_ON = ("sla", "regression", "both", "never")
 FORMATS = ("text", "json")
 DEFAULT_REGION = "us-east-1"
 
@@ -81,11 +81,19 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _choice(options: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[str], str]:
+def _results(text: str) -> Path:
+    """A results directory, with links followed now: `test_results/latest` will soon be this run."""
+    return _path(text).resolve()
+
+
+def _share(text: str) -> str:
+    parse_share(text)
+    return text.strip()
+
+
+def _choice(options: tuple[str, ...]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         value = text.strip()
-        if value in later:
-            raise ValueError(f"{value} is not built yet; one of {', '.join(options)}")
         if value not in options:
             raise ValueError(f"{value!r} is not one of {', '.join(options)}.{did_you_mean(value, options)}")
         return value
@@ -97,8 +105,8 @@ def _choice(options: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[
 read_format = _choice(FORMATS)
 
 #: Flags that are to come, and commands: whoever gives one is told so, and not sent to another that looks like it.
-FLAGS_LATER = ("--baseline", "--compare", "--resume")
-VERBS_LATER = ("compare",)
+FLAGS_LATER = ("--resume",)
+VERBS_LATER: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +288,24 @@ RUN_ONLY = (
         more_env_vars=("AWS_REGION", "AWS_DEFAULT_REGION"),
         default=DEFAULT_REGION,
     ),
+    Flag("--prices-file", _path, "prices of your own, laid over the catalogue's; see prices --refresh", "FILE"),
     Flag("--results-dir", _path, "where everything is written; default test_results/<time>-<scenario>", "DIR"),
     Flag("--include-failures", _switch, "count failed requests in latency statistics too", default=False),
     Flag("--record-responses", _switch, "write prompts and answers to files, to replay them", default=False),
+    Flag("--baseline", _results, "results directory of an earlier run to compare with", "DIR"),
     Flag(
         "--fail-on",
-        _choice(FAIL_ON, FAIL_ON_LATER),
-        "sla: exit 1 when an objective fails; never: exit 0",
+        _choice(FAIL_ON),
+        "exit 1 when an objective fails (sla), a figure is worse than in the baseline (regression), both or never",
         "WHAT",
-        default="sla",
+        default="both",
+    ),
+    Flag(
+        "--regression-threshold",
+        _share,
+        "change of a latency that counts as a regression, if it is also more than chance",
+        "SHARE",
+        default="10%",
     ),
     Flag(
         "--force",

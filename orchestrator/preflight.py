@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from bedrock.catalog import default_catalog
 from bedrock.endpoint import EndpointError
 from bedrock.outcome import mask_accounts
+from bedrock.prices import PricesError
 from bedrock.yaml_documents import KeyPath
 from emulator.config import parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
@@ -22,6 +22,7 @@ from scenarios.plan import Plan, SystemPart, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
 from scenarios.request_values import SystemPrompt, read_system_prompt
+from scenarios.run_directory import RunDirectory, RunDirectoryError
 from scenarios.stages import traces
 from scenarios.trace import read_trace
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
@@ -60,7 +61,7 @@ class Preparation:
 def prepare(settings: Settings) -> Preparation:
     """Read prompts and routings, make cells and plan; ScenarioError with all that is wrong. Sends nothing."""
     scenario = settings.scenario
-    problems: list[Problem] = [*_emulator_problems(settings)]
+    problems: list[Problem] = [*_emulator_problems(settings), *_baseline_problems(settings), *_price_problems(settings)]
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
     library = attempt(problems, settings.place(("prompts_file",)), partial(load_prompts, prompts_file))
     system = attempt(problems, settings.place(("request", "system_file")), partial(_system_prompt, scenario))
@@ -72,7 +73,7 @@ def prepare(settings: Settings) -> Preparation:
         attempt(problems, settings.place(("load", "trace")), partial(read_trace, trace))
     if problems or library is None:
         raise ScenarioError(*problems)
-    catalog = default_catalog()
+    catalog = settings.catalog
     routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
     cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
     samples = _samples(settings, cells, library, known)
@@ -152,6 +153,28 @@ def _routings(settings: Settings) -> dict[str, str]:
     ]
     paths: list[tuple[KeyPath, str | None]] = [*reversed(named), (("routing",), scenario.routing)]
     return {name: settings.places(path) for path, name in paths if name}
+
+
+def _baseline_problems(settings: Settings) -> Iterator[Problem]:
+    """A baseline that is none, that this run would replace, or that is missing where it decides."""
+    options = settings.options
+    if options.baseline is None:
+        if options.fail_on == "regression":
+            yield Problem(settings.source("fail_on"), "regression needs a --baseline to compare with")
+        return
+    try:
+        RunDirectory(options.baseline).read_run()
+    except RunDirectoryError as error:
+        yield Problem(settings.source("baseline"), str(error))
+    if options.results_dir is not None and options.results_dir.resolve() == options.baseline:
+        yield Problem(settings.source("baseline"), "this run would be written over its own baseline")
+
+
+def _price_problems(settings: Settings) -> Iterator[Problem]:
+    try:
+        _ = settings.catalog
+    except PricesError as error:
+        yield Problem(settings.source("prices_file"), str(error))
 
 
 def _samples(

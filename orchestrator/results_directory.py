@@ -20,8 +20,8 @@ _held: list[IO[bytes]] = []
 #: What a run writes, and `--force` therefore may delete.
 _FOLDERS = ("cells", "charts", "emulator")
 _FILES = (
-    "run.json", "effective.yaml", "summary.json", "summary.md", "report.html", "junit.xml", "requests.parquet",
-    "token_data.jsonl", "internal_error.log", "consolidated_results_*.csv", "test_*_stats.csv",
+    "run.json", "effective.yaml", "prices.yaml", "summary.json", "summary.md", "report.html", "junit.xml",
+    "requests.parquet", "token_data.jsonl", "internal_error.log", "consolidated_results_*.csv", "test_*_stats.csv",
     "test_*_stats_history.csv", "test_*_failures.csv", "test_*_exceptions.csv", "test_*_report.html",
 )  # fmt: skip
 

@@ -1,7 +1,9 @@
 """`run.json`: what a run is, kept up to date while it happens."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestrator.exit_codes import ExitCode
@@ -12,9 +14,11 @@ from scenarios.cells import Cell
 from scenarios.model import Scenario, to_document
 from scenarios.objectives import parse_objective
 from scenarios.promise import DAILY_MESSAGES, MONTHLY_COST_LIMIT_USD, SLA_S
+from scenarios.prompts import DEFAULT_FILE
 from scenarios.provenance import git_commit, versions
 from scenarios.request_values import SystemPrompt, request_entry
 from scenarios.run_directory import RUN_SCHEMA_VERSION, RunDirectory
+from scenarios.units import parse_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class RunDocument:
         system: SystemPrompt | None = None,
     ) -> None:
         self._directory = directory
-        self._content = _first_content(settings, cells, start) | {"request": _request(settings.scenario, system)}
+        self._content = first_content(settings, cells, start) | {"request": _request(settings.scenario, system)}
         self.write()
 
     def write(self) -> None:
@@ -86,7 +90,8 @@ def _request(scenario: Scenario, system: SystemPrompt | None) -> dict[str, Any]:
     )
 
 
-def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -> dict[str, Any]:
+def first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -> dict[str, Any]:
+    """What `run.json` says before anything is sent."""
     scenario, options = settings.scenario, settings.options
     models = {cell.load_model for cell in cells}
     return {
@@ -103,12 +108,15 @@ def _first_content(settings: Settings, cells: Sequence[Cell], start: RunStart) -
         "transport": scenario.transport,
         "api": ", ".join(dict.fromkeys(cell.api for cell in cells)),
         "routing": scenario.routing,
+        "prompts_sha256": hashlib.sha256(Path(scenario.prompts_file or DEFAULT_FILE).read_bytes()).hexdigest(),
         "load_model": models.pop() if len(models) == 1 else "mixed",
         "seed": scenario.seed,
         "processes": scenario.processes,
         "sla_s": SLA_S,
         "include_failures": options.include_failures,
+        "baseline": None if options.baseline is None else str(options.baseline),
         "fail_on": options.fail_on,
+        "regression_threshold": parse_share(options.regression_threshold),
         "daily_messages": DAILY_MESSAGES,
         "monthly_cost_limit_usd": MONTHLY_COST_LIMIT_USD,
         "objectives": [parse_objective(objective).text for objective in scenario.objectives],

@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from bedrock.catalog import Catalog
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
+from bedrock.prices import catalog_with
 from bedrock.yaml_documents import KeyPath
 from orchestrator.assignments import Assignment, applied, parse_assignments, source_of
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
@@ -30,8 +32,10 @@ from scenarios.loading import (
     read_document_and_problems,
 )
 from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.run_directory import RunDirectory
 from scenarios.stages import with_absolute_trace, with_absolute_traces
 from scenarios.traffic import absolute_routing
+from scenarios.units import parse_share
 
 #: What the source of a value begins with that an environment variable gave; its name follows.
 _ENVIRONMENT = "environment "
@@ -49,10 +53,13 @@ class RunOptions:
 
     endpoint_url: str | None
     region: str
+    prices_file: Path | None
     results_dir: Path | None
     include_failures: bool
     record_responses: bool
+    baseline: Path | None
     fail_on: str
+    regression_threshold: str
     force: bool
     output_format: str
     assume_yes: bool
@@ -100,6 +107,11 @@ class Settings:
         return tuple(
             dict.fromkeys([*(matrix.regions or (own,)), *(extra.region for extra in matrix.include if extra.region)])
         )
+
+    @property
+    def catalog(self) -> Catalog:
+        """The models, with the prices of `--prices-file`; PricesError, which preflight turns into a problem."""
+        return catalog_with(self.options.prices_file)
 
     @property
     def starts_emulator(self) -> bool:
@@ -199,6 +211,29 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
     )
 
 
+#: Flags of a run that `report` takes as well: they change what is made of the records.
+REPORT_FLAGS = tuple(
+    flag for flag in RUN_ONLY if flag.name in ("baseline", "fail_on", "regression_threshold", "prices_file")
+)
+
+
+def report_overrides(arguments: Arguments, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Values of run.json that the flags of `report` (or their variables) replace; ScenarioError for wrong ones."""
+    layers = (_from_environment(environ, REPORT_FLAGS), _from_arguments(arguments))
+    problems = [problem for layer in layers for problem in layer.problems]
+    if problems:
+        raise ScenarioError(*problems)
+    found = {given.flag.name: given.value for layer in layers for given in layer.values}
+    if "prices_file" in found:
+        found["prices_file"] = str(found["prices_file"])
+    if "baseline" in found:
+        RunDirectory(found["baseline"]).read_run()
+        found["baseline"] = str(found["baseline"])
+    if "regression_threshold" in found:
+        found["regression_threshold"] = parse_share(found["regression_threshold"])
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Layer:
     values: list[_Given]
@@ -214,10 +249,10 @@ def _from_arguments(arguments: Arguments) -> _Layer:
     return _parse((flag, value, source) for flag, value, source in given if isinstance(value, str | bool))
 
 
-def _from_environment(environ: Mapping[str, str]) -> _Layer:
+def _from_environment(environ: Mapping[str, str], flags: Sequence[Flag] | None = None) -> _Layer:
     """Values of environment variables; an empty one counts as not set."""
     found = []
-    for flag in _all_flags():
+    for flag in _all_flags() if flags is None else flags:
         name = next((name for name in flag.env_vars if environ.get(name)), None)
         if name is not None:
             found.append((flag, environ[name], f"{_ENVIRONMENT}{name}"))

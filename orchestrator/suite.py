@@ -3,7 +3,7 @@
 import json
 import socket
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +53,8 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     write_text(
         directory.effective_yaml, settings.effective_yaml([preparation.system_note] if preparation.system_note else [])
     )
+    if options.prices_file is not None:  # kept with the results: a later report counts with the same prices
+        write_text(directory.prices_yaml, options.prices_file.read_text(encoding="utf-8"))
     document = RunDocument(directory, settings, preparation.cells, start, preparation.system)
     suite = _Suite(preparation, directory, document, start.run_id, progress, signals)
     try:
@@ -68,9 +70,9 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     return result
 
 
-def finish(directory: RunDirectory) -> SuiteResult:
-    """Analyse a results directory and write its summary and reports."""
-    analysis = analyse(directory.path)
+def finish(directory: RunDirectory, overrides: Mapping[str, Any] | None = None) -> SuiteResult:
+    """Analyse a results directory and write its summary and reports; `overrides` as in `analyse`."""
+    analysis = analyse(directory.path, overrides=overrides)
     write_summary(directory.path, analysis)
     write_reports(directory.path, analysis)
     return SuiteResult(ExitCode(analysis.summary["verdict"]["exit_code"]), directory, analysis.summary)
@@ -105,6 +107,7 @@ class _Suite:
                 progress=self.progress,
                 cells=len(self.preparation.plan.cells),
                 planned_s=self.preparation.plan.duration_s,
+                catalog=self.preparation.settings.catalog,
             )
             return self._run_cells(runner, is_alive)
 

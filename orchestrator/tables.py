@@ -12,6 +12,7 @@ from rich.text import Text
 
 from orchestrator.preflight import Preparation, most_requests
 from orchestrator.settings import Settings
+from reports.sections import comparison
 from reports.text import clean_tree
 from scenarios.cells import Cell
 from scenarios.patterns import REPLAY
@@ -207,6 +208,8 @@ def results_text(summary: Mapping[str, Any]) -> list[Any]:
     lines: list[Any] = [_results_table(summary), ""]
     if summary["objectives"]:
         lines += [_objectives_table(summary), ""]
+    if summary.get("comparison"):
+        lines += [comparison.sentence(summary["comparison"]), ""]
     verdict = summary["verdict"]
     lines.append(Text(f"Verdict: {verdict['status']}", style=_VERDICT_STYLES.get(verdict["status"], "")))
     lines += [f"  {reason}" for reason in verdict["reasons"]]

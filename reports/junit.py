@@ -26,6 +26,9 @@ def render_junit(material: Material) -> str:
     _add_properties(_suite(root, "verdict", [_verdict_case(material)]), material)
     _suite(root, "objectives", objectives)
     _suite(root, "cells", cells)
+    compared = (material.summary.get("comparison") or {}).get("cells") or []
+    if compared:
+        _suite(root, "comparison", [_comparison_case(entry) for entry in compared])
     _suite(root, "validity", checks)
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(each.get(name, "0")) for each in root)))
@@ -79,6 +82,22 @@ def _cell_case(entry: Mapping[str, Any]) -> ET.Element:
     else:
         requests = (entry.get("metrics") or {}).get("requests")
         _child(case, "system-out", None, f"requests: {numbers.count(requests)}")
+    return case
+
+
+def _comparison_case(entry: Mapping[str, Any]) -> ET.Element:
+    """A cell against its baseline: a regression is a failure, what could not be compared is skipped."""
+    case = ET.Element("testcase", classname="comparison", name=str(entry["cell"]))
+    status = str(entry["status"])
+    facts = "\n".join(f"{metric}: {verdict}" for metric, verdict in entry["metrics"].items())
+    if status == "regressed":
+        worse = [metric for metric, verdict in entry["metrics"].items() if verdict == "regressed"]
+        _child(case, "failure", f"regressed against the baseline: {', '.join(worse)}", facts, type="regression")
+    elif status == "not comparable":
+        differs = "; ".join(f"{each['what']}: {each['this']} / {each['baseline']}" for each in entry["differs"])
+        _child(case, "skipped", f"not comparable: {entry.get('reason') or differs or 'too few samples'}", None)
+    else:
+        _child(case, "system-out", None, f"{status}\n{facts}")
     return case
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from reports.material import Material
-from reports.sections import cost, first_screen, service
+from reports.sections import comparison, cost, first_screen, service
 from reports.sections.cells import cells_table
 from reports.table import Entry, Table
 
@@ -27,7 +27,9 @@ _CELL_COLUMNS = (
 
 def render_markdown(material: Material) -> str:
     """The summary; sections that do not fit are left out from the end, and a line says so."""
-    sections: Sequence[Callable[[Material], str]] = (_verdict, _objectives, _headline, _findings, _identity, _cells)
+    sections: Sequence[Callable[[Material], str]] = (
+        _verdict, _objectives, _headline, _comparison, _findings, _identity, _cells,
+    )  # fmt: skip
     text = ""
     for section in sections:
         part = section(material)
@@ -62,6 +64,18 @@ def _headline(material: Material) -> str:
     lines = ["| | | |", "|---|--:|---|", *(f"| {f.label} | {f.value} | {plain(f.basis)} |" for f in figures)]
     table = _table(first_screen.headline_latency(material))
     return f"\n### Headline numbers\n\n{table}\n" + "\n".join(lines) + f"\n\n{plain(cost.cost_sentence(material))}\n"
+
+
+def _comparison(material: Material) -> str:
+    """What changed against the baseline, worst first; nothing without one."""
+    found = material.summary.get("comparison")
+    if not found:
+        return ""
+    changed = comparison.changed_table(found)
+    lines = [f"- {plain(str(gap))}" for gap in found["gaps"][:_MAX_FINDINGS]]
+    table = f"\n{_table(changed)}" if changed.rows else ""
+    gaps = "\n" + "\n".join(lines) + "\n" if lines else ""
+    return f"\n### Against the baseline\n\n{plain(comparison.sentence(found))}\n{table}{gaps}"
 
 
 def _findings(material: Material) -> str:

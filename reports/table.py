@@ -13,6 +13,7 @@ _TONES = {
     "PASS": "pass", "OK": "pass", "VALID": "pass", "finished": "pass",
     "FAIL": "fail", "INVALID": "fail", "failed": "fail",
     "INCONCLUSIVE": "unclear", "WARN": "unclear", "SUSPECT": "unclear", "interrupted": "unclear",
+    "improved": "pass", "regressed": "fail", "not comparable": "unclear",
 }  # fmt: skip
 
 

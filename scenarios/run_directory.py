@@ -78,6 +78,11 @@ class RunDirectory:
         return self.path / "effective.yaml"
 
     @property
+    def prices_yaml(self) -> Path:
+        """The price file of the run, where it was given one."""
+        return self.path / "prices.yaml"
+
+    @property
     def summary_json(self) -> Path:
         """All numbers."""
         return self.path / "summary.json"

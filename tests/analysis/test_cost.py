@@ -95,6 +95,61 @@ def test_what_ifs_price_the_measured_requests_anew(tmp_path: Path) -> None:
     assert not any("p90" in change for change in changes)  # caps nothing
 
 
+def changes_of(cost: dict[str, Any]) -> dict[str, float]:
+    return {entry["change"]: entry["delta_pct"] for entry in cost["what_if"]}
+
+
+def test_every_lever_of_the_cost_model_is_priced_on_the_measured_tokens(tmp_path: Path) -> None:
+    lite = {"model_id": "us.amazon.nova-2-lite-v1:0"}
+    cost = cost_of(tmp_path, [*several(50, output_tokens=60), *several(50, 50, output_tokens=10, **lite)])
+
+    assert {entry["lever"] for entry in cost["what_if"]} == {
+        "tier", "batch", "routing", "cache", "max_tokens", "prompt",
+    }  # fmt: skip
+
+
+def test_a_response_cache_saves_its_hit_rate_and_shorter_prompts_their_share_of_the_input(tmp_path: Path) -> None:
+    changes = changes_of(cost_of(tmp_path, several(100)))
+
+    assert changes["33.5 % of the messages answered from a response cache"] == pytest.approx(-33.5)
+    assert changes["prompts 50 % shorter"] == pytest.approx(-50.0 * 40 * 0.8 / (40 * 0.8 + 60 * 3.2))
+
+
+def test_prompt_caching_reads_half_of_the_input_at_the_cache_price(tmp_path: Path) -> None:
+    changes = changes_of(cost_of(tmp_path, several(100, input_tokens=4000, output_tokens=10)))
+
+    expected = (2000 * 0.8 + 2000 * 0.2 + 10 * 3.2) / (4000 * 0.8 + 10 * 3.2) - 1.0
+    assert changes["50 % of the input tokens read from the prompt cache"] == pytest.approx(expected * 100.0)
+
+
+def test_routing_moves_requests_of_the_dearest_model_to_the_cheapest(tmp_path: Path) -> None:
+    lite = {"model_id": "us.amazon.nova-2-lite-v1:0"}
+    cost = cost_of(tmp_path, [*several(50), *several(50, 50, output_tokens=10, **lite)])
+
+    pro_as_lite = 1.1 * (40 * 0.3 + 60 * 2.5) / 1e6
+    measured = (50 * NOVA_PRO_USD + 50 * 1.1 * (40 * 0.3 + 10 * 2.5) / 1e6) / 100
+    moved = measured + 0.5 * 50 * (pro_as_lite - NOVA_PRO_USD) / 100
+    changes = changes_of(cost)
+    half = "50 % of the requests of us.amazon.nova-pro-v1:0 to us.amazon.nova-2-lite-v1:0"
+    assert changes[half] == pytest.approx((moved / measured - 1.0) * 100.0)
+
+
+def test_cost_by_cache_class_adds_up(tmp_path: Path) -> None:
+    cost = cost_of(tmp_path, several(10, cache_read_tokens=1000, cache_write_tokens=100))
+
+    rows = {row["class"]: (row["tokens"], row["cost_usd"]) for row in cost["by_cache_class"]}
+    assert rows["cache_read"] == (10_000, pytest.approx(10_000 * 0.2 / 1e6))
+    assert rows["input"] == (400, pytest.approx(400 * 0.8 / 1e6))
+    assert sum(row["cost_usd"] for row in cost["by_cache_class"]) == pytest.approx(cost["cost_usd"])
+
+
+def test_cost_by_model_says_what_a_good_request_and_a_thousand_messages_cost(tmp_path: Path) -> None:
+    (row,) = cost_of(tmp_path, [*several(8), *several(2, 8, e2e_ms=5000.0)])["by_model"]
+
+    assert row["cost_per_good_request_usd"] == pytest.approx(10 * NOVA_PRO_USD / 8)
+    assert row["cost_per_1000_messages_usd"] == pytest.approx(1000 * NOVA_PRO_USD)
+
+
 def test_an_unknown_price_leaves_every_figure_open_with_a_note(tmp_path: Path) -> None:
     cost = cost_of(tmp_path, [*several(3), *several(2, 3, model_id="nobody.knows-v1:0", requested_tier="flex")])
 

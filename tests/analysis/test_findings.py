@@ -60,7 +60,7 @@ def test_the_first_combination_to_break_is_named_with_its_load(tmp_path: Path) -
 
     assert (
         found[1]["finding"] == "amazon.nova-pro-v1:0 in the flex tier with small prompts is the first to miss the SLA, "
-        "at 10 arrivals/s (sustained)"
+        "at 10 arrivals/s (sustained) (threshold: 99.00 %)"
     )
     assert "2 of 3 cells miss it" in found[1]["evidence"]
 
@@ -90,3 +90,33 @@ def test_errors_are_found_with_their_kinds(tmp_path: Path) -> None:
     (failed,) = [entry for entry in found if "of the attempts failed" in entry["finding"]]
     assert "by outcome: " in failed["evidence"]
     assert "server error" in failed["evidence"]
+
+
+def test_every_finding_has_its_threshold_evidence_and_advice(tmp_path: Path) -> None:
+    build_run(tmp_path / "old", [CellSpec("a", n=400)])
+    found = findings_of(
+        tmp_path / "new",
+        CellSpec("a", n=400, ttft_ms=3500.0, outcomes={"throttled": 0.1, "timeout": 0.02, "server_error": 0.02}),
+        CellSpec("b", rate_rps=9.0),
+        baseline=str(tmp_path / "old"),
+        monthly_cost_limit_usd=1,
+    )
+
+    assert len(found) >= 6
+    assert all(entry["threshold"] and entry["evidence"] and entry["advice"] for entry in found)
+    assert all(f"(threshold: {entry['threshold']})" in entry["finding"] for entry in found)
+    assert found[0]["finding"].startswith("1 of 1 cells regressed against the baseline")
+    assert "a: ttft_ms p50 +" in found[0]["evidence"]
+
+
+def test_throughput_that_no_longer_follows_the_load_is_found_with_where(tmp_path: Path) -> None:
+    found = findings_of(
+        tmp_path,
+        CellSpec("a", rate_rps=5.0),
+        CellSpec("b", rate_rps=10.0),
+        CellSpec("c", rate_rps=20.0, n=400, outcomes={"throttled": 0.6}),
+    )
+
+    (scaling,) = [entry for entry in found if entry["finding"].startswith("Throughput")]
+    assert scaling["finding"].startswith("Throughput falls from 20 arrivals/s on")
+    assert "over 3 loads" in scaling["evidence"]

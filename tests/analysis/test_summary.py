@@ -63,7 +63,7 @@ def test_the_summary_has_the_contracts_keys(suite: Path) -> None:
         assert cell.keys() >= {"cell", "model_id", "region_prefix", "service_tier", "prompt_size", "users", "rate_rps",
                                "pattern", "metrics"}  # fmt: skip
     for finding in summary["recommendations"]:
-        assert finding.keys() == {"finding", "evidence", "advice"}
+        assert finding.keys() == {"finding", "evidence", "threshold", "advice"}
     for metrics in [
         summary["total"]["metrics"],
         *(row["metrics"] for rows in summary["groups"].values() for row in rows),

@@ -293,3 +293,29 @@ def test_a_finished_cell_without_a_recorded_end_is_inconclusive(tmp_path: Path, 
 
     assert (verdict["status"], verdict["exit_code"]) == ("INCONCLUSIVE", 5)
     assert any("Cell a has no recorded end" in reason for reason in verdict["reasons"])
+
+
+def test_a_close_call_says_how_many_more_requests_would_settle_it(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a", n=400, ttft_sigma=0.2)], objectives=["ttft_ms p50 < 305ms"])
+
+    (result,) = analyse(tmp_path).summary["objectives"]
+
+    assert result["status"] == "PASS"
+    assert result["more_requests_needed"] > 0
+    assert f"about {result['more_requests_needed']:,} more samples like these would settle it" in result["reason"]
+
+
+def test_an_open_question_counts_the_requests_that_its_where_leaves_out(tmp_path: Path) -> None:
+    records = [make_record(seq, output_tokens=60 if seq % 4 else 600) for seq in range(100)]
+    objective = "e2e_ms p95 < 1500ms where output_tokens > 500"
+
+    (result,) = analyse_cell(tmp_path, records, objectives=[objective]).summary["objectives"]
+
+    assert (result["n"], result["reason"]) == (25, "needs 47 more samples (25 of 72)")
+    assert result["more_requests_needed"] == 47 * 4
+
+
+def test_a_clear_verdict_needs_no_more_requests(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a")], objectives=["ttft_ms p50 < 9s", "error_rate < 5%"])
+
+    assert [result["more_requests_needed"] for result in analyse(tmp_path).summary["objectives"]] == [None, None]

@@ -91,9 +91,9 @@ def test_accounts_and_keys_do_not_reach_the_outputs(text: str, shown: str) -> No
 
 
 def test_a_request_id_is_no_account_id_though_its_last_group_may_be_all_digits() -> None:
-    text = "0b5d9a4e-8f1c-4a7e-9c3d-123456789012 of bucket-123456789012"
+    text = "0b5d9a4e-8f1c-4a7e-9c3d-123456789012 of bucket-2026-123456789012 and x-123456789012"
 
-    assert redact(text) == "0b5d9a4e-8f1c-4a7e-9c3d-123456789012 of bucket-<account>"
+    assert redact(text) == "0b5d9a4e-8f1c-4a7e-9c3d-123456789012 of bucket-2026-<account> and x-<account>"
 
 
 @given(st.text(max_size=2000))

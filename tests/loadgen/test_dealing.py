@@ -2,6 +2,9 @@
 
 import gevent
 
+import itertools
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +72,22 @@ def test_arrivals_ahead_that_are_dealt_anew_are_taken_over_once_and_in_time() ->
     gevent.sleep(0.05)
     assert (first.waiting, second.waiting, first.offered, second.offered) == (0, 0, 15, 5)
     assert dropped == []
+
+
+def test_who_is_dealt_nothing_does_not_run_through_the_schedule() -> None:
+    seen = 0
+
+    def endless() -> Iterator[Arrival]:
+        nonlocal seen
+        for seen in itertools.count():
+            yield Arrival(seen, seen * 0.1, "steady")
+
+    loop = OpenLoop(endless, 5.0, lambda turn: None)
+    loop.start(now(), [Deal(0.0, None, 1)])
+    gevent.sleep(0.1)
+    loop.stop()
+
+    assert seen < 200
 
 
 def test_who_joins_late_takes_nothing_of_what_was_due_before() -> None:

@@ -84,6 +84,14 @@ def test_a_batch_survives_the_message_that_carries_it() -> None:
     assert Batch.from_message(batch.as_message()) == batch
 
 
+@pytest.mark.parametrize(
+    "data", [{}, {"number": 0}, {"number": "0", "lines": {}}, {"number": 0, "lines": {"requests": 50_000_000}}]
+)
+def test_a_message_that_is_no_batch_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a batch"):
+        Batch.from_message(data)
+
+
 class Line:
     """Both ends in one process."""
 

@@ -27,7 +27,7 @@ def test_a_run_has_its_identity_from_the_start_and_its_exit_code_only_at_the_end
 
     assert run["run_id"] == "id"
     assert run["command"] == "python run_tests.py smoke --rates 2/s,3/s"
-    assert (run["target"], run["load_model"], run["sdk_retries"], run["fail_on"]) == ("emulator", "open", "off", "sla")
+    assert (run["target"], run["load_model"], run["sdk_retries"], run["fail_on"]) == ("emulator", "open", "off", "both")
     assert (run["sla_s"], run["daily_messages"], run["monthly_cost_limit_usd"]) == (3.0, 1_000_000, 50_000.0)
     assert (run["started_at"], run["ended_at"], run["exit_code"], run["stopped_by"]) == (1000.0, None, None, None)
     assert [cell["status"] for cell in run["cells"]] == ["pending", "pending"]

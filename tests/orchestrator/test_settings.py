@@ -189,7 +189,7 @@ def test_an_api_of_the_command_replaces_the_dimension(scenario):
         ({"max_cost_usd": "much"}, "--max-cost-usd: 'much' is not an amount in USD"),
         ({"max_cost_usd": "-1"}, "--max-cost-usd: -1.0 is not an amount in USD"),
         ({"model_id": "amazon.nova-po-v1:0"}, "--model-id: Unknown model 'amazon.nova-po-v1:0'. Did you mean"),
-        ({"fail_on": "slo"}, "--fail-on: 'slo' is not one of sla, never. Did you mean sla?"),
+        ({"fail_on": "slo"}, "--fail-on: 'slo' is not one of sla, regression, both, never. Did you mean sla?"),
         ({"target": "aws2"}, "--target: 'aws2' is not one of emulator, aws. Did you mean aws?"),
         ({"user_counts": "3", "rates": "5/s"}, "--user-counts: cannot be combined with --rates"),
         ({"model_id": "amazon.nova-pro-v1:0", "routing": "nova"}, "--model-id: cannot be combined with --routing"),

@@ -1,0 +1,161 @@
+"""`compare`: two results directories, or cells of one, held against each other; reads files and writes none."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from analysis.comparability import DIMENSIONS, Pair
+from analysis.comparison import DEFAULT_THRESHOLD, CellComparison, Change, Comparison, Row, compare_cells, compare_runs
+from analysis.inputs import CellInfo
+from analysis.sides import read_side
+from analysis.summary import finite
+from orchestrator.answer import Answer, RefusalError
+from orchestrator.exit_codes import ExitCode
+from orchestrator.tables import MISSING
+from reports import numbers
+from reports.text import clean_tree
+from scenarios.model import did_you_mean
+from scenarios.run_directory import RunDirectoryError
+from scenarios.units import parse_share
+
+DESCRIPTION = "Compare two results directories, or two cells of one; no network, nothing is written."
+EPILOG = "Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared."
+
+SCHEMA_VERSION = 1
+
+#: With more cells than this only the figures that changed are listed.
+_LISTED_WHOLE = 2
+
+_STYLES = {
+    Change.REGRESSED: "bold red",
+    Change.IMPROVED: "bold green",
+    Change.WITHIN_NOISE: "",
+    Change.NOT_COMPARABLE: "yellow",
+}
+
+
+class CompareError(RefusalError):
+    """What was asked for cannot be compared; the text says why."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `compare` takes."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
+    parser.add_argument("baseline", type=Path, metavar="BASELINE", nargs="?", help="the one it is held against")
+    parser.add_argument("--cells", metavar="CELL,CELL", help="two cells of DIR, the second is the baseline")
+    parser.add_argument("--across", metavar="NAME,...", help=f"what is meant to differ: {', '.join(DIMENSIONS)}")
+    parser.add_argument("--regression-threshold", metavar="SHARE", help="change of a latency that counts; default 10%%")
+
+
+def answer(namespace: argparse.Namespace) -> Answer:
+    """The command's answer; CompareError, RunDirectoryError or PricesError for what cannot be compared."""
+    found = compare(namespace)
+    return Answer(exit_code_of(found), comparison_document(found), comparison_text(found))
+
+
+def compare(namespace: argparse.Namespace) -> Comparison:
+    """The comparison that was asked for; CompareError or RunDirectoryError says what is wrong with the question."""
+    threshold = _threshold(namespace.regression_threshold)
+    across = _dimensions(namespace.across)
+    if namespace.cells is None:
+        if namespace.baseline is None:
+            raise CompareError("compare needs a BASELINE, or two cells of DIR in --cells")
+        return compare_runs(
+            read_side(namespace.directory), read_side(namespace.baseline), threshold=threshold, across=across
+        )
+    if namespace.baseline is not None or across:
+        raise CompareError("--cells compares two cells of DIR: it takes neither a BASELINE nor --across")
+    side = read_side(namespace.directory)
+    return compare_cells(side, [_pair(namespace.cells, side.run.cells)], threshold=threshold)
+
+
+def _threshold(text: str | None) -> float:
+    try:
+        return DEFAULT_THRESHOLD if text is None else parse_share(text)
+    except ValueError as error:
+        raise CompareError(f"--regression-threshold: {error}") from error
+
+
+def _dimensions(text: str | None) -> list[str]:
+    names = [name.strip() for name in text.split(",")] if text else []
+    for name in names:
+        if name not in DIMENSIONS:
+            raise CompareError(
+                f"--across: {name!r} is not one of {', '.join(DIMENSIONS)}.{did_you_mean(name, DIMENSIONS)}"
+            )
+    return names
+
+
+def _pair(text: str, cells: Sequence[CellInfo]) -> Pair:
+    names = [name.strip() for name in text.split(",")]
+    known = {cell.name: cell for cell in cells}
+    if len(names) != 2:
+        raise CompareError(f"--cells: {text!r} is not two cells, like us-flex-small-u30,us-default-small-u30")
+    for name in names:
+        if name not in known:
+            raise RunDirectoryError(f"--cells: the run has no cell {name!r}.{did_you_mean(name, known)}")
+    return Pair(known[names[0]], known[names[1]])
+
+
+def exit_code_of(comparison: Comparison) -> ExitCode:
+    """1 for a regression, 5 where anything could not be compared, else 0."""
+    if comparison.status == Change.REGRESSED:
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if comparison.gaps or not comparison.cells else ExitCode.OK
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as one JSON document."""
+    content: Mapping[str, Any] = finite(comparison.as_dict())
+    return {"schema_version": SCHEMA_VERSION, "exit_code": int(exit_code_of(comparison)), "comparison": content}
+
+
+def comparison_text(comparison: Comparison) -> list[Any]:
+    """What changed, what could not be compared, and the verdict."""
+    lines: list[Any] = []
+    rows = [(cell, row) for cell in comparison.cells for row in cell.rows if _is_listed(comparison, row)]
+    if rows:
+        lines += [_table(rows), ""]
+    unchanged = sum(row.status == Change.WITHIN_NOISE for cell in comparison.cells for row in cell.rows)
+    if len(comparison.cells) > _LISTED_WHOLE and unchanged:
+        lines.append(f"{unchanged} figures of {len(comparison.cells)} cells are within noise.")
+    lines += list(clean_tree(comparison.gaps))
+    return [*lines, f"Comparison: {comparison.status}"]
+
+
+def _is_listed(comparison: Comparison, row: Row) -> bool:
+    return len(comparison.cells) <= _LISTED_WHOLE or row.status in (Change.REGRESSED, Change.IMPROVED)
+
+
+def _table(rows: Sequence[tuple[CellComparison, Row]]) -> Table:
+    columns = ("cell", "figure", "baseline", "this run", "change", "95 % interval", "p (Holm)", "verdict")
+    table = Table(title="Comparison", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index in (0, 1, 7) else "right", no_wrap=index < 2)
+    for cell, row in rows:
+        change, interval = _change_texts(row)
+        table.add_row(
+            str(clean_tree(cell.cell)), row.name, numbers.quantity(row.metric, row.baseline),
+            numbers.quantity(row.metric, row.this), change, interval,
+            MISSING if row.p_corrected is None else _p_text(row.p_corrected),
+            f"{row.status}{f': {row.reason}' if row.reason else ''}", style=_STYLES[row.status],
+        )  # fmt: skip
+    return table
+
+
+def _p_text(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _change_texts(row: Row) -> tuple[str, str]:
+    """The change and its interval: relative for a latency, in percentage points for a share."""
+    size, interval = (row.delta, row.delta_ci95) if row.is_share else (row.change, row.change_ci95)
+    if size is None or interval is None:
+        return MISSING, MISSING
+    unit = "pp" if row.is_share else "%"
+    low, high = (f"{end * 100.0:+.1f}" for end in interval)
+    return f"{size * 100.0:+.1f} {unit}", f"{low} to {high} {unit}"
