@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bedrock.bodies import APIS
-from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
+from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS, Catalog, default_catalog
 from bedrock.client import TRANSPORTS
+from bedrock.prices import PricesError, catalog_with
 from bedrock.retry import POLICIES
 from scenarios.arrivals import BURSTINESS_RANGE, PROCESSES
 from scenarios.loading import ScenarioError
@@ -126,6 +127,7 @@ OPTIONS = (
         "--max-requests", "MAX_REQUESTS", "", "nothing is sent after so many requests; empty: no limit", None, False
     ),
     Option("--max-cost-usd", "MAX_COST_USD", "", "nor after they cost so much; empty: no limit", None, False),
+    Option("--prices-file", "PRICES_FILE", "", "prices of your own, for --max-cost-usd", in_web_ui=False),
     Option("--seed", "SEED", 1, "seed of arrivals and messages"),
     Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
     Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
@@ -201,6 +203,7 @@ class LoadOptions:
     failover_max_cool_down_s: float
     max_requests: int | None
     max_cost_usd: float | None
+    catalog: Catalog
     seed: int
     results_dir: str
     include_failures: bool
@@ -267,6 +270,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
         failover_max_cool_down_s=reader.parsed("failover_max_cool_down", _parse_some_time_s, 600.0),
         max_requests=reader.parsed("max_requests", lambda text: _count(text) if text else None, None),
         max_cost_usd=reader.parsed("max_cost_usd", _parse_cost_usd, None),
+        catalog=reader.parsed("prices_file", _catalog_with, default_catalog()),
         seed=reader.parsed("seed", int, 1),
         results_dir=reader.text("results_dir"),
         include_failures=bool(namespace.include_failures),
@@ -362,7 +366,7 @@ class _Reader:
             return action()
         except ScenarioError as error:
             self.problems += map(str, error.problems)
-        except (UnitError, PatternError, ProblemsError, RequestValueError) as error:
+        except (UnitError, PatternError, PricesError, ProblemsError, RequestValueError) as error:
             self._add(name, str(error))
         except ValueError:
             self._add(name, f"{self.text(name)!r} is not a number")
@@ -393,6 +397,10 @@ def _count(text: str) -> int:
     if value < 0:
         raise UnitError(f"{text} must be at least 0")
     return value
+
+
+def _catalog_with(file: str) -> Catalog:
+    return catalog_with(Path(file).expanduser() if file else None)
 
 
 def _parse_cost_usd(text: str) -> float | None:

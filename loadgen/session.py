@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from bedrock.catalog import default_catalog, profile_id
+from bedrock.catalog import Catalog, default_catalog, profile_id
 from bedrock.client import BedrockClient, make_transport
 from bedrock.clock import now
 from bedrock.course import Course
@@ -213,7 +213,7 @@ class LoadSession:
 
     def _finish(self, record: InvocationRecord) -> None:
         """Count, write and report."""
-        self.stop_line.ended(_cost_usd(record))
+        self.stop_line.ended(_cost_usd(record, self.options.catalog))
         self.call_meter.note(record)  # before the closed loop's calls get their own start as the intended one
         if record.intended_at is None:
             record.intended_at = record.started_at
@@ -269,9 +269,9 @@ class LoadSession:
             self._responses.close()
 
 
-def _cost_usd(record: InvocationRecord) -> float:
+def _cost_usd(record: InvocationRecord, catalog: Catalog) -> float:
     return call_cost_usd(
-        default_catalog(),
+        catalog,
         record.model_id or "",
         record.served_tier or record.requested_tier,
         input_tokens=record.input_tokens,

@@ -20,7 +20,7 @@ def with_known_quotas(preparation: Preparation) -> Preparation:
         quotas, notes = _account_quotas(preparation)
     else:
         return preparation
-    plan = with_quotas(preparation.plan, quotas, default_catalog())
+    plan = with_quotas(preparation.plan, quotas, settings.catalog)
     return replace(preparation, plan=plan, doubts=(*preparation.doubts, *notes))
 
 

@@ -66,6 +66,8 @@ class RunIdentity:
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
+    #: Prices of the user's own, by which the limit of the cost is kept.
+    prices_file: Path | None = None
 
     @property
     def cache_system(self) -> bool:
@@ -93,7 +95,7 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity, limits: Limits
             port = str(identity.master_port)
             command += ["--master-bind-port", port, "--master-port", port]
     options = _call_options(cell, identity) | _request_options(identity.request) | _stage_options(cell, identity)
-    options |= _load_options(cell) | _limit_options(limits) | _run_options(cell, identity)
+    options |= _load_options(cell) | _limit_options(limits, identity) | _run_options(cell, identity)
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
 
@@ -175,10 +177,11 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
     }
 
 
-def _limit_options(limits: Limits) -> dict[str, str | None]:
+def _limit_options(limits: Limits, identity: RunIdentity) -> dict[str, str | None]:
     return {
         "--max-requests": "" if limits.max_requests is None else str(limits.max_requests),
         "--max-cost-usd": "" if limits.max_cost_usd is None else f"{limits.max_cost_usd:.12g}",
+        "--prices-file": "" if identity.prices_file is None else str(identity.prices_file.absolute()),
     }
 
 

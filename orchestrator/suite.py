@@ -148,6 +148,7 @@ class _Suite:
             retry=settings.scenario.retry,
             failover=settings.scenario.failover,
             request=settings.scenario.request,
+            prices_file=settings.options.prices_file,
             master_port=_free_port() if settings.scenario.processes > 1 else None,
         )
 
