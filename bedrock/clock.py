@@ -13,24 +13,12 @@ class AnchoredClock:
     def __init__(self) -> None:
         self._offset_s = time.time() - time.perf_counter()
 
-    def shift(self, by_s: float) -> None:
-        """Set the clock by another one; no call may be open, for its time would step."""
-        self._offset_s += by_s
-
     def now(self) -> float:
         """Unix seconds, monotonic within this process."""
         return self._offset_s + time.perf_counter()
 
 
 _process_clock = AnchoredClock()
-
-
-def follow(ahead_s: float) -> None:
-    """Follow a clock that is `ahead_s` ahead of this process's: that of the process which leads the test.
-
-    Processes on other machines would otherwise start their schedules, and stamp their records, by clocks of their own.
-    """
-    _process_clock.shift(ahead_s)
 
 
 def now() -> float:

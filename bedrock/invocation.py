@@ -130,6 +130,17 @@ class InvocationRecord:
         return elapsed_ms(self.intended_at, self.first_token_at)
 
 
+#: Fields that are instants.
+INSTANTS = (
+    "intended_at",
+    "started_at",
+    "first_byte_at",
+    "first_event_at",
+    "first_token_at",
+    "first_answer_at",
+    "last_token_at",
+    "ended_at",
+)
 FIELD_NAMES = tuple(field.name for field in fields(InvocationRecord))
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 

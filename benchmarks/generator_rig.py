@@ -1,6 +1,5 @@
 """The set-up of every measurement: the emulator on one core, one process of the generator on another."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -13,11 +12,10 @@ from bedrock.clock import now
 from benchmarks.command import UsageError
 from benchmarks.emulator_rig import pid_of
 from benchmarks.emulator_truth import Window
-from benchmarks.generator_process import GeneratorProcess
+from benchmarks.generator_process import GeneratorProcess, environment
 from benchmarks.load_processes import BenchmarkError
 from benchmarks.machine import CpuUse, cpu_use, pinned_to, read_cpu
 from emulator.process import EmulatorProcess
-from loadgen.options import OPTIONS
 from scenarios.plan import slots_for
 
 #: Minimal readers that parse nothing: the ceiling of what a transport could reach on this machine.
@@ -29,8 +27,6 @@ TTFT_S = 0.4
 TOKENS_PER_SECOND = 50.0
 
 _LOCUSTFILE = "locustfiles/single_prompt.py"
-#: Settings of the user's that would lead the calls elsewhere.
-_AWAY = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +140,9 @@ def measure(rig: Rig, step: Step) -> Measured:
     with pinned_to({rig.cores.emulator}):
         emulator.start()
     try:
-        command, environment = _command(rig, step, directory, emulator), _environment(emulator.ca_bundle)
+        command = _command(rig, step, directory, emulator)
         with pinned_to({rig.cores.generator}):
-            generator = GeneratorProcess(command, environment, directory)
+            generator = GeneratorProcess(command, environment(emulator.ca_bundle), directory)
         with generator:
             window, cpu_window, use = _watch(rig, generator, pid_of(emulator))
             generator.await_end()
@@ -179,18 +175,6 @@ def _command(rig: Rig, step: Step, directory: Path, emulator: EmulatorProcess) -
     command += ["--transport", step.transport, "--endpoint-url", emulator.url, "--results-dir", results]
     command += ["--rate", f"{rate_rps:.6f}/s", "--test-duration", f"{rig.timing.total_s:g}s", "--seed", str(rig.seed)]
     return command
-
-
-def _environment(ca_bundle: Path | None) -> dict[str, str]:
-    """This process's, without what would change Locust's options or lead the calls elsewhere."""
-    options = {option.env_var for option in OPTIONS}
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in options and name.upper() not in _AWAY and not name.startswith(("LOCUST_", "AWS_"))
-    }
-    kept |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    return kept if ca_bundle is None else kept | {"AWS_CA_BUNDLE": str(ca_bundle)}
 
 
 def _watch(rig: Rig, generator: GeneratorProcess, emulator_pid: int) -> tuple[Window, Window, CpuUse]:

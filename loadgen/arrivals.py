@@ -62,6 +62,10 @@ _PASSED_AT_A_STRETCH = 500
 #: How far ahead arrivals of others are looked at: a new deal comes about a second ahead of its time. A process that was
 #: dealt nothing would otherwise run through the whole schedule.
 _LOOK_AHEAD_S = 10.0
+#: A process that stood still for so long may have been given up, and its arrivals dealt to others: it hears the news
+#: before it goes on.
+_STANDSTILL_S = 2.0
+_NEWS_S = 0.5
 
 
 class OpenLoop:
@@ -101,11 +105,15 @@ class OpenLoop:
     def _walk(self, schedule: Iterable[Arrival]) -> None:
         self._walks.append(_Walk(iter(schedule), self))
 
-    def wait_for(self, arrival: Arrival) -> None:
-        """Sleep until an arrival of this process's is due; one of another's is passed over at once."""
-        wait_s = self._start_at + arrival.at_s - now()
-        if wait_s > 0.0 and self._hand.takes(arrival):
+    def wait_for(self, arrival: Arrival) -> float:
+        """Sleep until an arrival of this process's is due, and how late it is then; others' are not waited for."""
+        if not self._hand.takes(arrival):
+            return 0.0
+        due_at = self._start_at + arrival.at_s
+        wait_s = due_at - now()
+        if wait_s > 0.0:
             gevent.sleep(wait_s)
+        return now() - due_at
 
     def offer(self, arrival: Arrival) -> None:
         """Queue an arrival that is due, unless it is another's: it may have been dealt anew while it was awaited."""
@@ -169,7 +177,8 @@ class _Walk:
 
     def _run(self) -> None:
         while self._ahead is not None:
-            self._loop.wait_for(self._ahead)
+            if self._loop.wait_for(self._ahead) > _STANDSTILL_S:
+                gevent.sleep(_NEWS_S)
             self._step()
 
     def _step(self) -> None:
@@ -291,5 +300,10 @@ class InFlight:
         return self._call_s / self._ended if self._ended else None
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Block until no call is open; False if `timeout_s` passed first."""
-        return bool(self._idle.wait(timeout_s))
+        """Block until no call is open; False if `timeout_s` passed first, or somebody gave up."""
+        self._idle.wait(timeout_s)
+        return self.count == 0
+
+    def give_up(self) -> None:
+        """Let nobody wait for open calls any more."""
+        self._idle.set()

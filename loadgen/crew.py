@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadgen.dealing import Deal, Hand
+from loadgen.hub_stalls import calm_collector
 from loadgen.participant import Drained, Participant
 from loadgen.phases import PhaseClock
 
@@ -52,6 +53,9 @@ class Crew(Protocol):
     def drain(self, timeout_s: float) -> None:
         """End sending everywhere and wait until open calls have ended."""
 
+    def hurry(self) -> None:
+        """Wait no longer for open calls: somebody has asked a second time."""
+
     def close(self) -> None:
         """The test is over."""
 
@@ -80,7 +84,8 @@ class LocalCrew:
         return self._participant.waiting
 
     def get_ready(self) -> list[str]:
-        """It is."""
+        """It is, once the collector has looked at all users: that takes longer than the start is ahead."""
+        calm_collector()
         return []
 
     def begin(self, phases: PhaseClock, start_at: float) -> None:
@@ -90,6 +95,10 @@ class LocalCrew:
     def drain(self, timeout_s: float) -> None:
         """End sending and wait until open calls have ended."""
         self._member.drained = self._participant.drain(timeout_s)
+
+    def hurry(self) -> None:
+        """Wait no longer for open calls."""
+        self._participant.hurry()
 
     def close(self) -> None:
         """All users have ended."""

@@ -61,6 +61,8 @@ class Director:
         self._slot_keeper: SlotKeeper | None = None
         self._start_at: float | None = None
         self._arrivals_lost: int | None = None
+        #: Whether the start of this test has been agreed on, or is being.
+        self._is_agreed = False
 
     def check_command_line(self) -> None:
         """Refuse, before Locust starts anything, a command line that makes no test: one sentence each, exit 4."""
@@ -93,24 +95,29 @@ class Director:
         return prepare(environment.parsed_options, environment.host, environment.user_classes)
 
     def on_test_start(self) -> None:
-        """Validate again (the web form checks nothing), choose the directory, start this process's own session."""
+        """Validate again (the web form checks nothing), choose the directory, start this process's own session.
+
+        GreenletExit for a test that is refused: Locust would start its users all the same.
+        """
         try:
-            self._preparation = preparation = self._prepare()
-            check_endpoint(preparation.endpoint)
+            self._start(self._prepare())
         except OptionsError as error:
             self._refuse(error)
-            return
+            if self._environment.runner is not None:
+                raise gevent.GreenletExit from error
+
+    def _start(self, preparation: Preparation) -> None:
+        check_endpoint(preparation.endpoint)
+        self._preparation = preparation
         self._started_at, self._stopped_at, self._start_at, self._drain = now(), None, None, None
-        self._phases, self._arrivals_lost = PhaseClock(()), None
+        self._phases, self._arrivals_lost, self._is_agreed = PhaseClock(()), None, False
         try:
             self._choose_cell(preparation)
             self._write_load(None)
         except RunDirectoryError as error:
-            self._refuse(OptionsError([str(error)]))
-            return
+            raise OptionsError([str(error)]) from error
         except OSError as error:
-            self._refuse(OptionsError([f"--results-dir: {error.filename} cannot be written: {error.strerror}"]))
-            return
+            raise OptionsError([f"--results-dir: {error.filename} cannot be written: {error.strerror}"]) from error
         # Where users are taken away in mid-test, such as for a worker that joined, their calls may end first.
         self._environment.stop_timeout = preparation.options.drain_timeout_s
         if self._participant is not None:
@@ -122,6 +129,8 @@ class Director:
         for problem in error.problems:
             logger.error("The test cannot start: %s", problem)
         self._preparation = None
+        # Workers that are given users all the same find no test to take part in.
+        self._environment.parsed_options.load_id = self._environment.parsed_options.cell_dir = ""
         self._environment.process_exit_code = EXIT_CONFIGURATION
         gevent.spawn(self._end_test)
 
@@ -146,7 +155,8 @@ class Director:
             self._crew.retire()
         if self._participant is not None:
             return LocalCrew(self._participant)
-        return WorkerCrew(self._environment.runner, cell, self._load_id)
+        timeout_s = 0.0 if self._preparation is None else self._preparation.options.drain_timeout_s
+        return WorkerCrew(self._environment.runner, cell, self._load_id, timeout_s)
 
     def _processes(self) -> int:
         runner = self._environment.runner
@@ -161,8 +171,9 @@ class Director:
     def on_spawning_complete(self) -> None:
         """All users are there: fix the start and the phases, tell everyone. Later changes of users change nothing."""
         crew = self._crew
-        if self._preparation is None or crew is None or self._phases.phases:
+        if self._preparation is None or crew is None or self._is_agreed:
             return
+        self._is_agreed = True
         problems = crew.get_ready()
         if problems:
             self._refuse(OptionsError(problems))
@@ -211,7 +222,11 @@ class Director:
             return
         if self._drain is None:
             self._drain = gevent.spawn(self._drain_all, self._preparation, self._crew)
-        self._drain.join()
+        try:
+            self._drain.join()
+        except KeyboardInterrupt:  # a second time: cut calls off, but keep the books
+            self._crew.hurry()
+            self._drain.join()
 
     def _drain_all(self, preparation: Preparation, crew: Crew) -> None:
         self._stopped_at = now()
@@ -258,6 +273,9 @@ class Director:
         if self._plain is not None and self._cell is not None and self._preparation is not None:
             self._plain.finish_cell(self._cell)
         self._let_csv_be_written()
+        runner = self._environment.runner
+        if isinstance(runner, MasterRunner) and runner.worker_count == 0 and self._environment.parsed_options.headless:
+            gevent.spawn(runner.quit)  # the last worker is lost: Locust stops the test then, and goes on waiting
 
     def _let_csv_be_written(self) -> None:
         """Locust writes its CSV files at intervals and not at the end: let it see the last calls."""

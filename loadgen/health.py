@@ -62,6 +62,8 @@ class HealthMonitor:
         self._slots = slots
         self._calls = calls
         self._limit_reached = limit_reached
+        #: How far the clock of the process that leads the test is ahead of this one.
+        self.ahead_s = 0.0
         self._collector = CollectorMeter()
         self._own = psutil.Process()
         self._own.cpu_percent()
@@ -82,7 +84,7 @@ class HealthMonitor:
     def _write(self, hub_lag_ms: float) -> None:
         waits, pauses = self._calls.take(), self._collector.take()
         sample = HealthSample(
-            at=now(),
+            at=now() + self.ahead_s,
             process=self._process,
             hub_lag_ms=round(hub_lag_ms, 3),
             cpu_pct=self._own.cpu_percent(),

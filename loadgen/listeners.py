@@ -1,6 +1,7 @@
 """Hooks this framework into Locust. Importing it registers the listeners, once per process."""
 
 from locust import events
+from locust import runners as locust_runners
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 import os
@@ -18,6 +19,9 @@ from loadgen.worker import Worker
 
 #: Attribute of Locust's environment under which users find this process's part of the test.
 PARTICIPANT_ATTRIBUTE = "bedrock_participant"
+
+#: How long a worker goes on without a word of its master.
+MASTER_TIMEOUT_S = 15
 
 
 keep_default_options()
@@ -39,6 +43,8 @@ def _on_init(environment: Any, runner: Any, **_kwargs: Any) -> None:
     participant = None if isinstance(runner, MasterRunner) else Participant(environment)
     setattr(environment, PARTICIPANT_ATTRIBUTE, participant)
     if isinstance(runner, WorkerRunner) and participant is not None:
+        # A lost master must not be worked for a minute longer, unseen.
+        locust_runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_TIMEOUT_S
         Worker(environment, participant).listen()
     else:
         _attach_director(environment, Director(environment, participant), runner)
@@ -57,6 +63,8 @@ def _attach_director(environment: Any, director: Director, runner: Any) -> None:
     if isinstance(runner, MasterRunner):
         # Users of a lost worker go on elsewhere: their number is what was asked for.
         environment.parsed_options.enable_rebalancing = True
+        # Locust would forget it after a minute, and then start all users anew, from none.
+        locust_runners.HEARTBEAT_DEAD_INTERNAL = -sys.maxsize
         for kind in (messages.READY, messages.CLOCK_ANSWER, messages.WAITING, messages.LINES, messages.DRAINED):
             runner.register_message(kind, director.on_message)
     if environment.web_ui:

@@ -16,7 +16,6 @@ from loadgen import messages
 from loadgen.cell_output import HEALTH, CellOutput, DirectoryOutput, is_shared
 from loadgen.dealing import Deal
 from loadgen.health import HealthMonitor
-from loadgen.hub_stalls import calm_collector
 from loadgen.phases import PhaseClock
 from loadgen.preparation import Preparation, prepare
 from loadgen.session import LoadSession, Sampler
@@ -27,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 #: Connections at most: more than there will ever be slots, which are what limits concurrency.
 POOL_SIZE = 20_000
+
+#: Workers' messages are numbered apart by it, however many there are. A prime, so that each worker's own numbers go
+#: through the whole deck of a mix.
+MOST_WORKERS = 1009
 
 #: How long the master may take to write what a worker sends: when calls have ended, and when all is over.
 SHIP_TIMEOUT_S = 4.0
@@ -105,8 +108,9 @@ class Participant:
 
     @property
     def waiting(self) -> int:
-        """Arrivals that are due and that no slot has taken."""
-        return 0 if self.session is None else self.session.pacer.waiting
+        """Arrivals that are due while every slot is taken; a loop that is merely busy needs no more of them."""
+        session = self.session
+        return 0 if session is None or session.in_flight.count < self._slots() else session.pacer.waiting
 
     def _place(self) -> tuple[str, int, int]:
         """Name of this process, its share and how many shares there are, as far as known before the start."""
@@ -114,17 +118,18 @@ class Participant:
         index = getattr(runner, "worker_index", 0)
         if not hasattr(runner, "master_host"):
             return "local", 0, 1
-        return f"worker-{index}", index, max(self._environment.parsed_options.expect_workers or 1, index + 1)
+        return f"worker-{index}", index, MOST_WORKERS
 
     def _slots(self) -> int:
         runner = self._environment.runner
         return 1 if runner is None else int(runner.user_count)
 
-    def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
-        """Start the schedule."""
-        calm_collector()
+    def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal], ahead_s: float = 0.0) -> None:
+        """Start the schedule; the times are by a clock that is `ahead_s` ahead of this one."""
+        if self._health is not None:
+            self._health.ahead_s = ahead_s
         if self.session is not None:
-            self.session.begin(phases, start_at, deals)
+            self.session.begin(phases, start_at, deals, ahead_s)
 
     def deal(self, deal: Deal) -> None:
         """Processes have come or gone: another share of what is ahead."""
@@ -132,17 +137,24 @@ class Participant:
             self.session.pacer.deal(deal)
 
     def drain(self, timeout_s: float) -> Drained:
-        """Stop sending, wait for open calls."""
+        """Stop sending, wait for open calls; what is open then is cut off, so that every record is written by now."""
         session = self.session
         if session is None:
             return Drained()
         open_at_stop = session.in_flight.count
         still_open = session.drain(timeout_s)
         self._environment.stop_timeout = 0.0  # what is open now has had its time
+        if self._environment.runner is not None:
+            self._environment.runner.user_greenlets.kill()
         self._stop_health()  # nothing is measured any more, and its last line is to be shipped with the rest
         if self._shipper is not None:
             self._shipper.flush(SHIP_TIMEOUT_S)
         return Drained(open_at_stop, still_open, session.pacer.offered, session.records_written)
+
+    def hurry(self) -> None:
+        """Wait no longer for open calls."""
+        if self.session is not None:
+            self.session.hurry()
 
     def _stop_health(self) -> None:
         if self._health is not None:

@@ -21,6 +21,10 @@ class PhaseClock:
                 return phase.name if at >= phase.start_s else "ramp"
         return self.phases[-1].name if self.phases else "ramp"
 
+    def shifted(self, by_s: float) -> "PhaseClock":
+        """The same phases by another clock."""
+        return PhaseClock(tuple(Phase(each.name, each.start_s + by_s, each.end_s + by_s) for each in self.phases))
+
     @property
     def end_at(self) -> float:
         """When the last phase ends; infinite where nothing ends it."""

@@ -123,10 +123,18 @@ class LoadSession:
         cost_usd = None if options.max_cost_usd is None else options.max_cost_usd / shares
         return StopLine(share_of_requests(options.max_requests, share, shares), cost_usd, self.pacer.stop)
 
-    def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal]) -> None:
-        """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds)."""
-        self.phases = phases
-        self.pacer.start(start_at, deals)
+    def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal], ahead_s: float = 0.0) -> None:
+        """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds).
+
+        Both are by the clock of the process that leads the test, which is `ahead_s` ahead of this one.
+        """
+        self._recorder.ahead_s = ahead_s
+        self.phases = phases.shifted(-ahead_s)
+        self.pacer.start(start_at - ahead_s, deals)
+
+    def hurry(self) -> None:
+        """Wait no longer for open calls."""
+        self.in_flight.give_up()
 
     @property
     def records_written(self) -> int:

@@ -120,7 +120,10 @@ class Receiver:
             inbox = self._inboxes.setdefault((client_id, process), Inbox())
             if inbox.expects(batch) and self._write(process, batch):
                 inbox.advance()
-            self._answer({"load_id": self._load_id, "number": inbox.written}, client_id)
+            try:
+                self._answer({"load_id": self._load_id, "number": inbox.written}, client_id)
+            except Exception:  # noqa: BLE001 - whatever is wrong with the line: it sends again, and others go on
+                logger.warning("%s could not be told that its records are written", process)
 
     def _write(self, process: str, batch: Batch) -> bool:
         """Whether it could be written; what could not is sent again."""

@@ -81,7 +81,8 @@ class SlotKeeper:
     def _grow_for(self, waiting: int) -> None:
         slots = int(self._runner.target_user_count)
         more = wanted(slots, waiting, self._limit)
-        if more > slots:
+        dispatcher = self._runner._users_dispatcher  # noqa: SLF001 - two dispatches at a time would break it
+        if more > slots and not (dispatcher is not None and dispatcher.dispatch_in_progress):
             logger.warning("%d arrivals wait for a slot: going from %d to %d slots", waiting, slots, more)
             self._runner.start(more, min(float(more - slots), _SPAWN_RATE * max(self._runner.worker_count, 1)))
 

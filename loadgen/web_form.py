@@ -17,8 +17,10 @@ from flask import Response, jsonify, request
 
 from bedrock.loopback import is_loopback
 from loadgen.options import AWS, OPTIONS, LoadOptions, OptionsError
+from loadgen.plain_run import check_results_dir
 from loadgen.preparation import check_endpoint, prepare
 from loadgen.shapes import choose_shape, shape_of
+from scenarios.run_directory import RunDirectoryError
 
 
 def install(environment: Any) -> None:
@@ -55,9 +57,13 @@ def _guard(environment: Any) -> Callable[[], Response | None]:
             host = request.form.get("host") or environment.host
             preparation = prepare(with_form(environment.parsed_options, request.form), host, environment.user_classes)
             check_endpoint(preparation.endpoint)
+            if _other(request.form, environment.parsed_options, "results_dir"):
+                check_results_dir(preparation.options.results_dir)
             _choose_shape(environment, preparation.options, request.form)
         except OptionsError as error:
             return _problems(environment, error.problems)
+        except RunDirectoryError as error:
+            return _problems(environment, [str(error)])
         return None
 
     return check

@@ -6,9 +6,10 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from bedrock.clock import follow, now
+from bedrock.clock import now
 from loadgen import messages
 from loadgen.dealing import Deal
+from loadgen.hub_stalls import calm_collector
 from loadgen.options import OptionsError
 from loadgen.participant import Participant
 from loadgen.phases import PhaseClock
@@ -41,7 +42,10 @@ class Worker:
 
     def on_test_start(self) -> None:
         """Take over the options, and tell the master whether they make a test here."""
-        self._load_id, self._has_drained = self._environment.parsed_options.load_id, False
+        load_id = self._environment.parsed_options.load_id
+        if not load_id or load_id == self._load_id:  # a test that was refused, or is over: users without a session end
+            return
+        self._load_id, self._has_drained = load_id, False
         problems: list[str] = []
         try:
             preparation = self._participant.prepare()
@@ -71,9 +75,10 @@ class Worker:
         data = msg.data
         if data["load_id"] != self._load_id:
             return
-        follow(data["ahead_s"])
+        calm_collector()
         deals = [Deal(*row) for row in data["deals"]]
-        self._participant.begin(PhaseClock.from_message(data["phases"]), data["start_at"], deals)
+        phases = PhaseClock.from_message(data["phases"])
+        self._participant.begin(phases, data["start_at"], deals, data["ahead_s"])
         gevent.spawn(self._tell_waiting, self._load_id)
 
     def _tell_waiting(self, load_id: str) -> None:
@@ -94,7 +99,11 @@ class Worker:
 
     def on_drain(self, msg: Any, **_kwargs: Any) -> None:
         """The test ends. Answered from a greenlet: this one must keep receiving."""
-        if msg.data["load_id"] == self._load_id:
+        if msg.data["load_id"] != self._load_id:
+            return
+        if self._has_drained:  # asked again: somebody is in a hurry
+            self._participant.hurry()
+        else:
             gevent.spawn(self._drain, msg.data["timeout_s"])
 
     def on_test_stopping(self) -> None:

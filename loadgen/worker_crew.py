@@ -39,8 +39,10 @@ class WorkerCrew:
     #: A deal, too, must reach every worker before its time.
     start_lead_s = 1.0
 
-    def __init__(self, runner: Any, cell: CellDirectory, load_id: str) -> None:
+    def __init__(self, runner: Any, cell: CellDirectory, load_id: str, drain_timeout_s: float) -> None:
         self._runner = runner
+        self._drain_timeout_s = drain_timeout_s
+        self._sent_home: set[str] = set()
         self._load_id = load_id
         self._problems: dict[str, list[str]] = {}
         self._members: dict[str, Member] = {}
@@ -87,8 +89,11 @@ class WorkerCrew:
         return sum(count for at, count in self._waiting.values() if now() - at < 2.0 * LOOK_INTERVAL_S)
 
     def on_lines(self, data: Mapping[str, Any], client_id: str) -> None:
-        """A worker's lines."""
-        self._receiver.on_message(client_id, data)
+        """A worker's lines. It has files under its own name alone."""
+        member = self._members.get(client_id)
+        own = self._newcomers.get(client_id) if member is None else member.process
+        if data.get("process") == own:
+            self._receiver.on_message(client_id, data)
 
     def on_drained(self, data: Mapping[str, Any]) -> None:
         """A worker's calls have ended."""
@@ -100,14 +105,19 @@ class WorkerCrew:
 
     def get_ready(self) -> list[str]:
         """Wait for all workers' word and for their clocks; why one cannot take part."""
-        self._wait(READY_TIMEOUT_S, lambda: self._alive() <= self._problems.keys())
+        self._wait(READY_TIMEOUT_S, lambda: self._with_users() <= self._problems.keys())
         problems = [problem for found in self._problems.values() for problem in found]
-        silent = len(self._alive() - self._problems.keys())
+        silent = len(self._with_users() - self._problems.keys())
         if silent:
             problems.append(f"{silent} of the workers did not say that they are ready: do they run the same version?")
         if not problems:
             self._ask_clocks(self._newcomers)
         return list(dict.fromkeys(problems))
+
+    def _with_users(self) -> set[str]:
+        """Workers that have been given users; one that has just connected has none yet, and nothing to say."""
+        clients = self._runner.clients
+        return {client.id for client in clients.spawning + clients.running}
 
     def _ask_clocks(self, clients: Mapping[str, str]) -> None:
         for _ in range(CLOCK_QUESTIONS):
@@ -151,17 +161,16 @@ class WorkerCrew:
             gevent.sleep(_WATCH_INTERVAL_S)
             alive = self._alive()
             gone = [client_id for client_id in self._present() if client_id not in alive]
-            back = [client_id for client_id in self._absent() if client_id in alive]
             joined = sorted(alive & self._newcomers.keys())
-            if gone or back or joined:
+            if gone or joined:
                 self._take_leave(gone)
-                self._deal_anew(back, joined)
+                self._deal_anew(joined)
+            for client_id, member in self._members.items():
+                if member.is_lost and client_id in alive:
+                    self._send_home(client_id)
 
     def _present(self) -> dict[str, Member]:
         return {client_id: member for client_id, member in self._members.items() if member.left_at is None}
-
-    def _absent(self) -> dict[str, Member]:
-        return {client_id: member for client_id, member in self._members.items() if member.is_lost}
 
     def _take_leave(self, gone: list[str]) -> None:
         for client_id in gone:
@@ -169,11 +178,15 @@ class WorkerCrew:
             member.left_at = now()
             logger.error("%s is gone; the arrivals ahead are dealt to the others", member.process)
 
-    def _deal_anew(self, back: list[str], joined: list[str]) -> None:
+    def _send_home(self, client_id: str) -> None:
+        """A worker that was silent for too long has lost its share: it may finish what it has, and no more."""
+        if client_id not in self._sent_home:
+            self._sent_home.add(client_id)
+            self._tell_drain(client_id, self._drain_timeout_s)
+
+    def _deal_anew(self, joined: list[str]) -> None:
         """What is due from a moment ahead on is shared by those that are there now."""
         assert self._start_at is not None  # noqa: S101 - the watch begins after the start
-        for client_id in back:  # it was only too busy to say anything
-            self._members[client_id].left_at = None
         if joined:
             self._ask_clocks({client_id: self._newcomers[client_id] for client_id in joined})
         from_s = now() - self._start_at + self.start_lead_s
@@ -199,16 +212,28 @@ class WorkerCrew:
         """End sending everywhere; wait for the answers of all that can still give one."""
         if self._watch is not None:
             self._watch.kill()
+        for client_id, process in self._newcomers.items():  # those of a test that ends before it has begun
+            self._members[client_id] = Member(process, Hand(()))
+        self._newcomers.clear()
         for client_id in self._present():
-            self._runner.send_message(messages.DRAIN, {"load_id": self._load_id, "timeout_s": timeout_s}, client_id)
+            self._tell_drain(client_id, timeout_s)
         self._wait(timeout_s + ANSWER_GRACE_S, self._is_drained)
         for member in self._present().values():
             if member.drained is None:
                 member.left_at = now()
 
+    def _tell_drain(self, client_id: str, timeout_s: float) -> None:
+        self._runner.send_message(messages.DRAIN, {"load_id": self._load_id, "timeout_s": timeout_s}, client_id)
+
+    def hurry(self) -> None:
+        """Wait no longer for open calls."""
+        for client_id in self._present():
+            self._tell_drain(client_id, 0.0)
+
     def _is_drained(self) -> bool:
         alive = self._alive()
-        return all(member.drained is not None for client_id, member in self._present().items() if client_id in alive)
+        awaited = self._present().keys() | self._sent_home
+        return all(self._members[client_id].drained is not None for client_id in awaited & alive)
 
     def close(self) -> None:
         """The test is over. Lines that still come are taken until the next test begins, or the process ends."""

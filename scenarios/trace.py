@@ -31,6 +31,8 @@ MAX_ARRIVALS = 1_000_000
 MAX_LINE_BYTES = 100_000
 MAX_TEXT_LENGTH = 200
 MAX_TOKENS = 10_000_000
+#: Longer replays are no load tests, but slips: of one time in seconds, and another as a date.
+MAX_SPAN_S = 31 * 86_400
 #: Each is a row in every table of a report, and of Locust's.
 MAX_QUERY_TYPES = 200
 
@@ -177,6 +179,10 @@ class _Builder:
             self._first_at = at
         elif at < self._last[1]:
             problem = f"the time is before that of line {self._last[0]}; sort the trace by time"
+            raise _error(self._file, line, problem)
+        elif at - self._first_at > MAX_SPAN_S:
+            days = MAX_SPAN_S // 86_400
+            problem = f"the time is more than {days} days after the first; is one in seconds, the other a date?"
             raise _error(self._file, line, problem)
         self._query_types.add(wanted.query_type)
         if len(self._query_types) > MAX_QUERY_TYPES:

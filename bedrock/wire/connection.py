@@ -21,6 +21,7 @@ from bedrock.wire.tls import TlsPipe
 _RECEIVE_BYTES = 64 * 1024
 _READABLE = 1
 _WRITABLE = 2
+_FIRST_FINAL_STATUS = 200
 #: Either of them says where a body ends; without them it ends with the connection.
 _LENGTH_HEADERS = frozenset({"content-length", "transfer-encoding"})
 
@@ -234,8 +235,9 @@ class Connection:
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         status = self._parser.get_status_code()
-        # An interim answer (1xx) has no body, and the real one follows it.
-        self._ends_with_connection = status >= 200 and not self._headers.keys() & _LENGTH_HEADERS
+        if status < _FIRST_FINAL_STATUS:
+            return
+        self._ends_with_connection = not self._headers.keys() & _LENGTH_HEADERS
         if self._sink is not None:
             self._sink.head(status, self._headers, self._at)
 
@@ -245,7 +247,12 @@ class Connection:
             self._sink.body(data, self._at)
 
     def on_message_complete(self) -> None:
-        """Called by the parser: the answer is whole. The greenlet is woken once the parser has returned."""
+        """Called by the parser: the answer is whole. The greenlet is woken once the parser has returned.
+
+        An interim answer (1xx) is none; the real one follows it.
+        """
+        if self._parser.get_status_code() < _FIRST_FINAL_STATUS:
+            return
         self._is_complete = True
         self._keeps_alive = self._parser.should_keep_alive()
 

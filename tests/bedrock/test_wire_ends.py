@@ -99,6 +99,18 @@ def test_a_server_that_takes_no_more_of_a_request_is_a_timeout_that_says_so() ->
     assert "could not be sent" in str(record.error_message)
 
 
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+)
+def test_an_interim_answer_in_a_packet_of_its_own_is_not_the_answer(interim: bytes) -> None:
+    with Server(interim, ANSWER) as server:
+        transport = transport_to(server.url)
+        records = [called(transport) for _ in range(2)]
+
+    assert [(record.outcome, record.http_status, record.events) for record in records] == [(Outcome.OK, 200, 5)] * 2
+    assert server.connections == 1
+
+
 # --- the end of a test ---------------------------------------------------------------------------------------
 
 

@@ -22,3 +22,22 @@ def test_the_defaults_of_locusts_options_are_worked_out_once() -> None:
     )
 
     assert ended.stdout.split() == ["1", "True", "None"]
+
+
+COLLECTED_WHEN_READY = """
+import gc
+import loadgen.listeners
+from loadgen.crew import LocalCrew
+from loadgen.participant import Participant
+crew = LocalCrew(Participant(None))
+before = gc.get_freeze_count()
+print(before, crew.get_ready(), gc.get_freeze_count() > 10_000)
+"""
+
+
+def test_garbage_is_collected_before_the_start_of_the_schedule_is_agreed() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", COLLECTED_WHEN_READY], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert ended.stdout.split() == ["0", "[]", "True"]

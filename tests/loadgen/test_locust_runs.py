@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -301,15 +302,31 @@ def test_ctrl_c_ends_the_test_and_never_the_code_that_it_finds_running(start_emu
 def test_calls_that_outlast_the_drain_are_aborted_and_never_successes(tmp_path: Path) -> None:
     with serving(b"HTTP/1.1 200 OK\r\n", hold=True) as url:
         locust = LocustProcess("single_prompt", url, tmp_path, *BUSY, "--drain-timeout", "0.3s")
-        locust.wait_for_session()
+        locust.wait_until(lambda: any(sample["in_flight"] for sample in locust.health()))
         locust.process.send_signal(signal.SIGINT)
         output = locust.finish()
     records = locust.records()
 
     assert locust.process.returncode == 0, output
-    assert {record.outcome for record in records} <= {Outcome.ABORTED}
+    assert {record.outcome for record in records} == {Outcome.ABORTED}
     assert locust.load()["aborted"] == len(records)
     assert locusts_own_counts(tmp_path)["Aggregated"] == len(records)
+
+
+def test_a_second_ctrl_c_cuts_calls_off_and_keeps_the_books(tmp_path: Path) -> None:
+    with serving(b"HTTP/1.1 200 OK\r\n", hold=True) as url:
+        locust = LocustProcess("single_prompt", url, tmp_path, *BUSY, "--drain-timeout", "5m")
+        locust.wait_until(lambda: any(sample["in_flight"] for sample in locust.health()))
+        locust.process.send_signal(signal.SIGINT)
+        time.sleep(1.0)  # two signals at once are one
+        locust.process.send_signal(signal.SIGINT)
+        output = locust.finish()
+    records = locust.records()
+
+    assert locust.process.returncode == 0, output
+    assert {record.outcome for record in records} == {Outcome.ABORTED}
+    assert locust.load()["ended_at"] is not None
+    assert locust.load()["members"][0]["records"] == len(records)
 
 
 def test_arrivals_without_a_slot_are_dropped_recorded_with_their_type_and_never_sent(

@@ -40,6 +40,21 @@ def test_an_existing_file_is_added_to_and_never_overwritten(tmp_path: Path) -> N
     assert len(path.read_text(encoding="utf-8").splitlines()) == 2
 
 
+def test_the_instants_of_a_record_are_told_by_the_clock_of_the_leading_process(tmp_path: Path) -> None:
+    path = tmp_path / "requests-worker-0.jsonl"
+    recorder = Recorder(LineFile(path), "worker-0")
+    recorder.ahead_s = 1000.0
+    told = record(recorder)
+    told.intended_at, told.started_at, told.ended_at = 1.0, 1.5, 3.0
+    recorder.write(told)
+    recorder.close()
+
+    written = InvocationRecord.from_json(path.read_text(encoding="utf-8"))
+    assert (written.intended_at, written.started_at, written.ended_at) == (1001.0, 1001.5, 1003.0)
+    assert written.first_token_at is None
+    assert written.e2e_ms == told.e2e_ms == 2000.0, "the record that Locust is told of stays as it was"
+
+
 def test_a_record_that_does_not_fit_on_the_disk_takes_no_other_with_it(tmp_path: Path) -> None:
     path = tmp_path / "requests-local.jsonl"
     recorder = Recorder(LineFile(path), "local")

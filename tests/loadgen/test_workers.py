@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,11 +43,14 @@ def workers() -> Iterator[Workers]:
         worker.communicate()
 
 
-def master_of(workers: Workers, url: str, tmp_path: Path, *arguments: str) -> LocustProcess:
+def master_of(
+    workers: Workers, url: str, tmp_path: Path, *arguments: str, headless: bool = True
+) -> LocustProcess:  # fmt: skip
     """A master, with two workers that do not see its directory as theirs."""
     port = free_port()
     options = ("--master", "--expect-workers", "2", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
-    master = LocustProcess("single_prompt", url, tmp_path / "results", *options, *OPEN, *arguments)
+    options = (*options, *OPEN, *arguments)
+    master = LocustProcess("single_prompt", url, tmp_path / "results", *options, headless=headless)
     workers += start_workers("single_prompt", port, 2, tmp_path / "elsewhere")
     return master
 
@@ -56,21 +60,29 @@ def numbers(records: list[InvocationRecord]) -> list[int]:
     return sorted(int(record.message_id.rpartition("m")[2]) for record in records)
 
 
+def assert_all_are_there(records: list[InvocationRecord], emulator: Any, load: dict[str, Any]) -> None:
+    """Each arrival that was offered was answered, and has one record with the emulator's request id."""
+    truth = emulator.truth()
+    assert {record.outcome for record in records} == {Outcome.OK}
+    assert {record.request_id for record in records} == set(truth_by_id(truth))
+    assert len(records) == len(truth) == load["arrivals_offered"]
+    assert numbers(records) == list(range(len(records)))
+
+
 def test_records_of_workers_elsewhere_reach_the_masters_directory(
     start_emulator: Any, tmp_path: Path, workers: Workers
 ) -> None:
     emulator = start_emulator(config=FAST)
-    master = master_of(workers, emulator.url, tmp_path, "--ship-records", "--test-duration", "3s")
+    master = master_of(workers, emulator.url, tmp_path, "--ship-records", "--test-duration", "1m", "-t", "5s")
     output = master.finish()
     records, load = master.records(), master.load()
+    counts = Counter(record.process for record in records)
 
     assert master.process.returncode == 0, output
-    assert Counter(record.process for record in records) == {"worker-0": 30, "worker-1": 30}
-    assert numbers(records) == list(range(60))
-    assert {record.request_id for record in records} == set(truth_by_id(emulator.truth()))
-    assert {record.outcome for record in records} == {Outcome.OK}
-    assert load["arrivals_offered"] == 60
-    assert {member["process"]: member["records"] for member in load["members"]} == {"worker-0": 30, "worker-1": 30}
+    assert counts.keys() == {"worker-0", "worker-1"}
+    assert abs(counts["worker-0"] - counts["worker-1"]) <= 1
+    assert_all_are_there(records, emulator, load)
+    assert {member["process"]: member["records"] for member in load["members"]} == counts
     assert sorted(path.name for path in (tmp_path / "results").glob("cells/*/health-*")) == [
         "health-worker-0.jsonl",
         "health-worker-1.jsonl",
@@ -78,22 +90,44 @@ def test_records_of_workers_elsewhere_reach_the_masters_directory(
     assert not list((tmp_path / "elsewhere").iterdir()), "workers leave nothing where they ran"
 
 
+SLOW = {"default": FAST["default"] | {"output_tokens": {"distribution": "fixed", "median": 600}}}
+
+
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["master-and-workers", "two-processes"])
+def test_the_stop_button_loses_nothing_of_several_processes(
+    elsewhere: bool, start_emulator: Any, tmp_path: Path, workers: Workers
+) -> None:
+    emulator, web_port = start_emulator(config=SLOW), free_port()
+    options = ("--web-port", web_port, "--autostart", "--test-duration", "1m")
+    if elsewhere:
+        leader = master_of(workers, emulator.url, tmp_path, "--ship-records", *options, headless=False)
+    else:
+        options = (*OPEN, "--processes", "2", *options)
+        leader = LocustProcess("single_prompt", emulator.url, tmp_path / "results", *options, headless=False)
+    leader.wait_for_records(3)
+    urllib.request.urlopen(f"http://127.0.0.1:{web_port}/stop", data=b"", timeout=30.0).close()
+    leader.wait_until(lambda: leader.load()["ended_at"] is not None)
+    records, load = leader.records(), leader.load()
+    leader.process.send_signal(signal.SIGTERM)
+    leader.finish()
+
+    assert load["open_at_stop"] > 0
+    assert {record.process for record in records} == {"worker-0", "worker-1"}
+    assert_all_are_there(records, emulator, load)
+
+
 @pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
 def test_a_signal_to_the_master_loses_nothing_of_workers_elsewhere(
     end: str, start_emulator: Any, tmp_path: Path, workers: Workers
 ) -> None:
-    slow = {"default": FAST["default"] | {"output_tokens": {"distribution": "fixed", "median": 600}}}
-    emulator = start_emulator(config=slow)
+    emulator = start_emulator(config=SLOW)
     master = master_of(workers, emulator.url, tmp_path, "--ship-records", "--test-duration", "1m")
     master.wait_for_records(3)
     os.kill(master.process.pid, getattr(signal, end))
     output = master.finish()
-    records = master.records()
 
     assert master.process.returncode == 0, output
-    assert {record.outcome for record in records} == {Outcome.OK}
-    assert {record.request_id for record in records} == set(truth_by_id(emulator.truth()))
-    assert len(records) == master.load()["arrivals_offered"]
+    assert_all_are_there(master.records(), emulator, master.load())
 
 
 def test_a_killed_worker_is_missed_its_arrivals_are_accounted_for_and_the_rest_is_dealt_to_the_others(
@@ -123,6 +157,24 @@ def test_a_killed_worker_is_missed_its_arrivals_are_accounted_for_and_the_rest_i
     survivors = Counter(record.process for record in sent if (record.intended_at or 0) > (lost[-1].intended_at or 0))
     assert len(survivors) == 1
     assert survivors.total() > 10, "the other worker takes all arrivals that are left"
+
+
+def test_a_master_whose_last_worker_is_killed_ends_with_its_books_closed(
+    start_emulator: Any, tmp_path: Path, workers: Workers
+) -> None:
+    emulator = start_emulator(config=FAST)
+    port = free_port()
+    options = ("--master", "--expect-workers", "1", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+    master = LocustProcess("single_prompt", emulator.url, tmp_path, *options, *OPEN, "--test-duration", "5m")
+    workers += start_workers("single_prompt", port, 1, tmp_path / "elsewhere")
+    master.wait_for_records(3)
+    workers[0].kill()
+    output = master.finish(30.0)
+    records, load = master.records(), master.load()
+
+    assert load["ended_at"] is not None, output
+    assert load["processes_lost"] == 1
+    assert numbers(records) == list(range(len(records)))
 
 
 def test_a_worker_that_joins_late_takes_its_share_from_then_on(

@@ -71,6 +71,8 @@ CSV = "time,query_type,output_tokens\n"
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
+        (CSV + "0,,\n2026-01-31T09:00:00Z,,\n", 3, "more than 31 days after the first; is one in seconds"),
+        (CSV + "0,,\n1e300,,\n", 3, "more than 31 days after the first"),
         (CSV + "2,,\n1,,\n", 3, "the time is before that of line 2; sort the trace by time"),
         (CSV + "soon,,\n", 2, "time is 'soon': write seconds, or a date with time like 2026-01-31T09:00:00Z"),
         (CSV + ",greeting,\n", 2, "the line has no time"),

@@ -97,6 +97,12 @@ class LocustProcess:
             lines += [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
         return [InvocationRecord.from_json(line) for line in lines]
 
+    def health(self) -> list[dict[str, Any]]:
+        """All whole health lines so far."""
+        paths = sorted(self.results.glob("cells/*/health-*.jsonl"))
+        lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
     def load(self) -> dict[str, Any]:
         """The cell's `load.json`."""
         (path,) = self.results.glob("cells/*/load.json")
