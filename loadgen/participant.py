@@ -84,6 +84,7 @@ class Participant:
             pool_size=POOL_SIZE,
             share=share,
             shares=shares,
+            processes=max(self._environment.parsed_options.expect_workers or 1, share + 1),
         )
         self._health = HealthMonitor(
             output.open(HEALTH),

@@ -68,6 +68,7 @@ class LoadSession:
         pool_size: int,
         share: int,
         shares: int,
+        processes: int,
     ) -> None:
         self.options = options
         self.process = process
@@ -89,7 +90,7 @@ class LoadSession:
         self._retry = make_policy(options.retry, options.retry_attempts, options.retry_delay_s, jitter)
         self._is_draining = Event()
         self.pacer = self._make_pacer(share, shares)
-        self.stop_line = self._make_stop_line(share, shares)
+        self.stop_line = self._make_stop_line(share, processes)
         self._drained_open_calls: int | None = None
 
     def _all_regions(self) -> tuple[str, ...]:
@@ -118,10 +119,11 @@ class LoadSession:
             return OpenLoop(lambda: options.schedule().arrivals(options.seed), options.max_lag_s, self.record_dropped)
         return ClosedLoop(options.think_time_s, options.seed, share, shares, self.in_flight.mean_call_s)
 
-    def _make_stop_line(self, share: int, shares: int) -> StopLine:
+    def _make_stop_line(self, share: int, processes: int) -> StopLine:
+        """This process's part of the limits: numbers of messages leave room for workers to come, a budget cannot."""
         options = self.options
-        cost_usd = None if options.max_cost_usd is None else options.max_cost_usd / shares
-        return StopLine(share_of_requests(options.max_requests, share, shares), cost_usd, self.pacer.stop)
+        cost_usd = None if options.max_cost_usd is None else options.max_cost_usd / processes
+        return StopLine(share_of_requests(options.max_requests, share, processes), cost_usd, self.pacer.stop)
 
     def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal], ahead_s: float = 0.0) -> None:
         """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds).

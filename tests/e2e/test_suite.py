@@ -247,12 +247,12 @@ def test_a_second_signal_aborts_and_still_leaves_a_report(tmp_path):
 
 
 def test_a_limit_on_requests_stops_the_suite_with_6(tmp_path):
-    ended = wait(start(tmp_path, LONG, "--max-requests", "30"), tmp_path)
+    ended = wait(start(tmp_path, LONG, "--max-requests", "30", "--processes", "2"), tmp_path)
 
     assert ended.exit_code == 6, ended.stderr
     assert ended.run["stopped_by"] == "max_requests"
     assert ended.directory.report_html.exists()
-    assert len(truth_of(ended.directory)) == 30
+    assert 25 <= len(truth_of(ended.directory)) <= 30, "each process has its half, and stops there"
 
 
 def test_a_limit_on_cost_stops_the_suite_within_the_cost_of_the_calls_in_flight(tmp_path):
