@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import CellEvidence
-from analysis.records import flags, floats
+from analysis.records import Flags, flags, floats
 from bedrock.outcome import Outcome
 
 #: A lag counts as the cell's once it happened this often: one late call in a short run is an accident.
@@ -61,8 +61,14 @@ def pool_wait_ms(cell: CellEvidence) -> float | None:
 
 
 def _arrivals(cell: CellEvidence) -> pd.DataFrame:
-    """First attempts of the measured window, sent or dropped: one record per message."""
-    return cell.records[cell.records["measured"] & (cell.records["attempt"] == 1)]
+    """First attempts of the measured window, sent or dropped: one record per arrival."""
+    return cell.records[cell.records["measured"] & _stands_for_an_arrival(cell)]
+
+
+def _stands_for_an_arrival(cell: CellEvidence) -> Flags:
+    """First attempts; of a conversation the first turn alone, because conversations are what arrives."""
+    opens = cell.records["turn"].isna() | (cell.records["turn"] == 1)
+    return flags((cell.records["attempt"] == 1) & opens)
 
 
 def dropped_share(cell: CellEvidence) -> float | None:
@@ -79,9 +85,10 @@ def achieved_share(cell: CellEvidence) -> float | None:
 
 def target_rate_share(cell: CellEvidence) -> float | None:
     """Arrivals scheduled as a share of the rate asked for, given the benefit of chance; a steady pattern only."""
-    target, offered, duration_s = cell.info.rate_rps, cell.metrics.offered_rps, cell.metrics.duration_s
-    if not target or offered is None or not duration_s or cell.info.raw.get("pattern") != "sustained":
+    target, duration_s = cell.info.rate_rps, cell.metrics.duration_s
+    if not target or not duration_s or cell.info.raw.get("pattern") != "sustained":
         return None
+    offered = len(_arrivals(cell)) / duration_s
     expected = target * duration_s
     # A random process deviates by its standard deviation (3 of them allowed); a regular one by an arrival at the edge.
     chance = 1.0 / expected if cell.info.raw.get("process") == "constant" else 3.0 / np.sqrt(expected)
@@ -93,7 +100,7 @@ def unaccounted_share(cell: CellEvidence) -> float | None:
     offered = cell.load.arrivals_offered
     if not offered or cell.load.ended_at is None:
         return None
-    recorded = int((cell.records["attempt"] == 1).sum())
+    recorded = int(_stands_for_an_arrival(cell).sum())
     return max(0.0, (offered - recorded) / offered)
 
 

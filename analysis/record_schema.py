@@ -15,11 +15,11 @@ Flags = NDArray[np.bool_]
 TEXT = (
     "run_id", "cell", "process", "message_id", "phase", "query_type", "complexity", "language", "prompt_size",
     "prompt_id", "api", "transport", "region", "model_id", "requested_tier", "served_tier", "outcome", "error_code",
-    "error_message", "stop_reason", "request_id",
+    "error_message", "stop_reason", "request_id", "session_id",
 )  # fmt: skip
 COUNTS = (
     "seq", "attempt", "max_tokens", "http_status", "input_tokens", "output_tokens", "cache_read_tokens",
-    "cache_write_tokens", "events", "bytes_received",
+    "cache_write_tokens", "events", "bytes_received", "turn",
 )  # fmt: skip
 INSTANTS = (
     "intended_at", "started_at", "first_byte_at", "first_event_at", "first_token_at", "first_answer_at",

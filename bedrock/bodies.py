@@ -1,7 +1,7 @@
 """Request bodies per API and family of models, as one description that every transport can send."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,7 @@ def family_of(invocation: Invocation) -> str:
 
 
 def converse_body(invocation: Invocation) -> dict[str, Any]:
-    """Members of a Converse or ConverseStream request beside the model id (one user turn).
+    """Members of a Converse or ConverseStream request beside the model id.
 
     The service tier is an object here, `{"type": ...}`; InvokeModel takes it as a header.
     """
@@ -132,7 +132,7 @@ def converse_body(invocation: Invocation) -> dict[str, Any]:
     if invocation.stop_sequences:
         config["stopSequences"] = list(invocation.stop_sequences)
     body: dict[str, Any] = {
-        "messages": [{"role": "user", "content": [{"text": invocation.prompt}]}],
+        "messages": _messages(invocation),
         "inferenceConfig": config,
     }
     if invocation.system is not None:
@@ -144,6 +144,19 @@ def converse_body(invocation: Invocation) -> dict[str, Any]:
     if invocation.request_metadata:
         body["requestMetadata"] = dict(invocation.request_metadata)
     return body
+
+
+def _turns(invocation: Invocation) -> Iterator[tuple[str, str]]:
+    """Role and text of every turn, alternating; the last one is the user's."""
+    for exchange in invocation.history:
+        yield "user", exchange.prompt
+        yield "assistant", exchange.answer
+    yield "user", invocation.prompt
+
+
+def _messages(invocation: Invocation, **block: str) -> list[dict[str, Any]]:
+    """All turns as messages of one text block each; `block` are members that such a block has beside its text."""
+    return [{"role": role, "content": [{**block, "text": text}]} for role, text in _turns(invocation)]
 
 
 def _with_cache_point(blocks: list[dict[str, Any]], invocation: Invocation) -> list[dict[str, Any]]:
@@ -182,7 +195,7 @@ def _anthropic_body(invocation: Invocation) -> dict[str, Any]:
     body: dict[str, Any] = {
         "anthropic_version": "bedrock-2023-05-31",
         "max_tokens": invocation.max_tokens,
-        "messages": [{"role": "user", "content": [{"type": "text", "text": invocation.prompt}]}],
+        "messages": _messages(invocation, type="text"),
     }
     if invocation.system is not None:
         block: dict[str, Any] = {"type": "text", "text": invocation.system}
@@ -200,7 +213,7 @@ def _nova_body(invocation: Invocation) -> dict[str, Any]:
         config["stopSequences"] = list(invocation.stop_sequences)
     body: dict[str, Any] = {
         "schemaVersion": "messages-v1",
-        "messages": [{"role": "user", "content": [{"text": invocation.prompt}]}],
+        "messages": _messages(invocation),
         "inferenceConfig": config,
     }
     if invocation.system is not None:
@@ -211,25 +224,47 @@ def _nova_body(invocation: Invocation) -> dict[str, Any]:
 def _llama_prompt(invocation: Invocation) -> str:
     """Llama 3's chat template: InvokeModel takes the text as the model reads it."""
     turns = [] if invocation.system is None else [("system", invocation.system)]
-    turns.append(("user", invocation.prompt))
+    turns += _turns(invocation)
     said = "".join(f"<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>" for role, text in turns)
     return f"<|begin_of_text|>{said}<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
 def _mistral_body(invocation: Invocation) -> dict[str, Any]:
-    text = "\n\n".join(filter(None, (invocation.system, invocation.prompt)))
-    body: dict[str, Any] = {"prompt": f"<s>[INST] {text} [/INST]", "max_tokens": invocation.max_tokens}
+    body: dict[str, Any] = {"prompt": _mistral_prompt(invocation), "max_tokens": invocation.max_tokens}
     if invocation.stop_sequences:
         body["stop"] = list(invocation.stop_sequences)
     return body
+
+
+def _mistral_prompt(invocation: Invocation) -> str:
+    """Mistral's instruction template; it has no role for a system prompt, which goes before the first question."""
+    opening = [] if invocation.system is None else [invocation.system]
+    written = "<s>"
+    for role, text in _turns(invocation):
+        if role == "assistant":
+            written += f" {text}</s>"
+            continue
+        question = "\n\n".join(filter(None, (*opening, text)))
+        written += f"[INST] {question} [/INST]"
+        opening = []
+    return written
 
 
 def _titan_body(invocation: Invocation) -> dict[str, Any]:
     config: dict[str, Any] = {"maxTokenCount": invocation.max_tokens}
     if invocation.stop_sequences:
         config["stopSequences"] = list(invocation.stop_sequences)
-    text = "\n\n".join(filter(None, (invocation.system, invocation.prompt)))
-    return {"inputText": text, "textGenerationConfig": config}
+    return {"inputText": _titan_text(invocation), "textGenerationConfig": config}
+
+
+def _titan_text(invocation: Invocation) -> str:
+    """A lone prompt as it is; a conversation in the form that AWS documents for Titan: `User: ...`, `Bot: ...`."""
+    asked = invocation.prompt
+    if invocation.history:
+        speakers = {"user": "User", "assistant": "Bot"}
+        said = [f"{speakers[role]}: {text}" for role, text in _turns(invocation)]
+        asked = "\n".join([*said, "Bot:"])
+    return "\n\n".join(filter(None, (invocation.system, asked)))
 
 
 def sdk_arguments(invocation: Invocation, request: ApiRequest) -> dict[str, Any]:

@@ -110,6 +110,8 @@ class Model:
     prices: Mapping[str, Price]
     geo_factor: float
     max_output_tokens: int
+    #: Tokens of prompt and answer together that it can hold.
+    context_tokens: int
     burndown: int
     quota: Quota
     cross_region_quota: Quota
@@ -264,6 +266,7 @@ def _model(entry: Mapping[str, Any], tier_factors: Mapping[str, float]) -> Model
         prices=_prices(entry["prices"], tiers, tier_factors),
         geo_factor=float(entry.get("geo_factor", 1.0)),
         max_output_tokens=int(entry["max_output_tokens"]),
+        context_tokens=int(entry["context_tokens"]),
         burndown=int(entry.get("burndown", 1)),
         quota=_quota(quota),
         cross_region_quota=_quota(quota.get("cross_region", quota)),

@@ -5,12 +5,19 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from bedrock.outcome import Outcome
 
 #: Version of the record lines; raised when a field changes its meaning. Kept in each cell's `load.json`.
 RECORD_SCHEMA_VERSION = 1
+
+
+class Exchange(NamedTuple):
+    """An earlier turn of a conversation: what the user said and what the model answered, neither of them blank."""
+
+    prompt: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,7 @@ class Invocation:
     `model_id` is the id as sent (profile prefix included). `service_tier` None leaves the tier out of the
     request, which Bedrock treats as `default` and does not echo. `cache_system` puts a cache point behind the
     system prompt. `family` says whose bodies InvokeModel is to use where the catalogue does not know the id.
+    `history` are the earlier turns of the conversation, oldest first; `prompt` is the turn that is to be answered.
     """
 
     api: str
@@ -33,6 +41,7 @@ class Invocation:
     cache_system: bool = False
     request_metadata: Mapping[str, str] | None = None
     family: str | None = None
+    history: tuple[Exchange, ...] = ()
 
 
 @dataclass(slots=True)
@@ -95,6 +104,9 @@ class InvocationRecord:
     #: How long the kernel had the bytes that brought the first token (or the last of a whole answer) before they were
     #: read: the receiving part of this process's own error. Plain HTTP on Linux only.
     receive_lag_ms: float | None = None
+    #: Of a conversation (docs/sessions.md): its name, unique in the cell, and the number of this message in it, from 1.
+    session_id: str | None = None
+    turn: int | None = None
 
     def to_json(self) -> str:
         """One line of JSON, without the newline."""

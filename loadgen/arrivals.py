@@ -21,13 +21,15 @@ from scenarios.arrivals import Arrival, Wanted
 class Turn:
     """Leave to send one message. `intended_at` None: the call itself sets the time (closed loop).
 
-    `wanted` is what a replayed trace says of the message.
+    `wanted` is what a replayed trace says of the message. `number` is the place of the message in its conversation,
+    from 1, and `index` then that of the conversation; None: the message stands alone.
     """
 
     index: int
     intended_at: float | None
     phase: str | None
     wanted: Wanted | None = None
+    number: int | None = None
 
 
 class Pacer(Protocol):

@@ -13,6 +13,7 @@ import logging
 import math
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from loadgen import messages
 from loadgen.crew import Crew, LocalCrew, as_json
 from loadgen.losses import Losses
 from loadgen.options import OptionsError
-from loadgen.participant import Participant
+from loadgen.participant import Drained, Participant
 from loadgen.phases import PhaseClock, schedule_phases
 from loadgen.plain_run import PlainRun, Sent, check_results_dir
 from loadgen.preparation import Preparation, check_endpoint, prepare
@@ -303,6 +304,7 @@ class Director:
             "arrivals_offered": sum(end.offered or 0 for end in ends) if open_loop and ends else None,
             "arrivals_lost": self._arrivals_lost,
             "open_at_stop": sum(end.open_at_stop for end in ends) if ends else None,
+            "conversations": _total_conversations(ends),
             "aborted": sum(end.still_open for end in ends) if ends else None,
             "processes": max(len(members), 1),
             "processes_lost": sum(member.is_lost for member in members),
@@ -310,3 +312,9 @@ class Director:
             "users": self._users(),
         }
         write_json(self._cell.load_json, content)
+
+
+def _total_conversations(ends: Iterable[Drained]) -> dict[str, int] | None:
+    """Conversations of all processes, by what became of them; None where there were none."""
+    counts = [end.conversations for end in ends if end.conversations is not None]
+    return {name: sum(count[name] for count in counts) for name in counts[0]} if counts else None

@@ -27,7 +27,7 @@ class NewRecords:
             cell=self.cell.path.name,
             process=self.process,
             seq=seq,
-            message_id=f"{name}-{seq}" if turn is None else message_id(name, turn.index),
+            message_id=f"{name}-{seq}" if turn is None else message_id(name, turn.index, turn.number),
             phase=None if turn is None else turn.phase,
             intended_at=None if turn is None else turn.intended_at,
             region=self.region,
@@ -35,16 +35,19 @@ class NewRecords:
             transport=self.options.transport,
             requested_tier=self.options.service_tier,
             max_tokens=self.options.max_tokens,
+            session_id=None if turn is None or turn.number is None else f"{name}-c{turn.index}",
+            turn=None if turn is None else turn.number,
         )
 
 
-def message_id(process: str, index: int) -> str:
-    """The id of the message with this number."""
-    return f"{process}-m{index}"
+def message_id(process: str, index: int, number: int | None = None) -> str:
+    """The id of the message with this number, or of a later one, with a `number` above 1, of that conversation."""
+    later = "" if number in (None, 1) else f"-t{number}"
+    return f"{process}-m{index}{later}"
 
 
 def index_of(message_id: str) -> int | None:
-    """The number of a message; None where it came without a turn."""
+    """The number of a message that stands for an arrival; None without a turn, or for a later one of a conversation."""
     number = message_id.rpartition("-m")[2]
     return int(number) if number.isdecimal() else None
 

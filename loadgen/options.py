@@ -78,6 +78,7 @@ class Option(NamedTuple):
 OPTIONS = (
     Option("--model-id", "BASE_MODEL_ID", "amazon.nova-premier-v1:0", "base id, ARN, ARN=model; single_prompt.py only"),
     Option("--routing", "ROUTING", "reference", "routing of the mix: reference, current, nova or a file"),
+    Option("--sessions", "SESSIONS", "mangaassist", "conversations of mangaassist_sessions.py: mangaassist or a file"),
     Option("--region-prefix", "REGION_PREFIX", "us", "inference profile prefix; none for the base model id"),
     Option("--service-tier", "SERVICE_TIER", "default", "service tier asked for", SERVICE_TIERS),
     Option("--prompt-size", "PROMPT_SIZE", "medium", "prompt size; mixed takes the mix's own sizes", PROMPT_SIZES),
@@ -171,6 +172,7 @@ class LoadOptions:
 
     model_id: str
     routing: str
+    sessions: str
     region_prefix: str | None
     service_tier: str
     prompt_size: str
@@ -236,6 +238,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
     options = LoadOptions(
         model_id=reader.text("model_id"),
         routing=reader.text("routing"),
+        sessions=reader.text("sessions"),
         region_prefix=reader.prefix("region_prefix"),
         service_tier=reader.choice("service_tier", SERVICE_TIERS),
         prompt_size=reader.choice("prompt_size", PROMPT_SIZES),

@@ -20,6 +20,7 @@ from loadgen.phases import PhaseClock
 from loadgen.preparation import Preparation, prepare
 from loadgen.session import LoadSession, Sampler
 from loadgen.shippers import Shipper
+from loadgen.talks import conversation_counts
 from scenarios.run_directory import CellDirectory
 
 logger = logging.getLogger(__name__)
@@ -42,12 +43,16 @@ class CallFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How a process ended: calls open at the end of the test and after the drain, arrivals due, records written."""
+    """How a process ended: calls open at the end of the test and after the drain, arrivals due, records written.
+
+    `conversations` are those begun, completed, abandoned and cut short; None where there were none.
+    """
 
     open_at_stop: int = 0
     still_open: int = 0
     offered: int | None = None
     records: int = 0
+    conversations: dict[str, int] | None = None
 
 
 class Participant:
@@ -150,7 +155,13 @@ class Participant:
         self._stop_health()  # nothing is measured any more, and its last line is to be shipped with the rest
         if self._shipper is not None:
             self._shipper.flush(SHIP_TIMEOUT_S)
-        return Drained(open_at_stop, still_open, session.pacer.offered, session.records_written)
+        return Drained(
+            open_at_stop,
+            still_open,
+            session.pacer.offered,
+            session.records_written,
+            conversation_counts(session.conversations),
+        )
 
     def hurry(self) -> None:
         """Wait no longer for open calls."""

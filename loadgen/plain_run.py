@@ -21,25 +21,32 @@ from scenarios.provenance import git_commit, shell_command, versions
 from scenarios.request_values import request_entry
 from scenarios.run_directory import RUN_SCHEMA_VERSION, CellDirectory, RunDirectory, RunDirectoryError, create_unused
 from scenarios.schedule import Outline, outline
+from scenarios.sessions import SessionSampler
 
 DEFAULT_PARENT = Path("test_results")
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the users of a test send: a model of their own, the mix over a routing, or (both None) something else."""
+    """What the users of a test send: a model of their own, the mix over a routing, or (both None) something else.
+
+    `sessions` are the conversations that they hold, None where each message stands alone.
+    """
 
     model_id: str | None
     routing: str | None
+    sessions: str | None = None
 
     @classmethod
     def by(cls, samplers: Iterable[object], options: LoadOptions) -> "Sent":
         """Asked of what chooses the messages, whatever the locustfile is called."""
+        samplers = list(samplers)
         models = {model_id for sampler in samplers if (model_id := getattr(sampler, "model_id", None))}
         has_routing = any(getattr(sampler, "routing", None) for sampler in samplers)
         # Of several models none is *the* model of the cell; its records name them all.
         model_id = mask_accounts(models.pop()) if len(models) == 1 else None
-        return cls(model_id, options.routing if has_routing else None)
+        has_sessions = any(isinstance(sampler, SessionSampler) for sampler in samplers)
+        return cls(model_id, options.routing if has_routing else None, options.sessions if has_sessions else None)
 
 
 class PlainRun:
@@ -184,6 +191,7 @@ def _cell_entry(name: str, options: LoadOptions, sent: Sent, users: int) -> dict
         "reason": None,
         "model_id": sent.model_id,
         "routing": sent.routing,
+        "sessions": sent.sessions,
         "region_prefix": _region_prefix(options, sent),
         "service_tier": options.service_tier,
         "prompt_size": options.prompt_size,

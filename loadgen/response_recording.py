@@ -33,8 +33,11 @@ class ResponseRecorder:
         self._sink = sink
 
     def transcript_for(self, invocation: Invocation) -> Transcript | None:
-        """What a call is to collect its answer in; None where there is one already."""
-        return None if _identity(invocation) in self._kept else Transcript()
+        """What a call is to collect its answer in; None where there is one already.
+
+        Nor is an answer kept that comes of a conversation: fixtures know prompts only.
+        """
+        return None if invocation.history or _identity(invocation) in self._kept else Transcript()
 
     def keep(self, invocation: Invocation, record: InvocationRecord, transcript: Transcript) -> None:
         """Write the answer of a call, if it is whole and the first to its prompt."""

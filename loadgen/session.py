@@ -5,6 +5,7 @@ from gevent.event import Event
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -15,10 +16,13 @@ from bedrock.clock import now
 from bedrock.course import Course
 from bedrock.endpoint import Endpoint
 from bedrock.failover import Regions
-from bedrock.invocation import Invocation, InvocationRecord
+from bedrock.history import Dialogue, room_for_history
+from bedrock.invocation import Exchange, Invocation, InvocationRecord
 from bedrock.outcome import Outcome, mask_accounts
 from bedrock.pricing import call_cost_usd
 from bedrock.retry import make_policy
+from bedrock.tokens import estimate_tokens
+from bedrock.transcript import Transcript
 from loadgen.arrivals import ClosedLoop, InFlight, OpenLoop, Pacer, Turn
 from loadgen.cell_output import REQUESTS, RESPONSES, CellOutput
 from loadgen.dealing import Deal
@@ -75,6 +79,8 @@ class LoadSession:
         self.in_flight = InFlight()
         self.call_meter = CallMeter()
         self.phases = PhaseClock(())
+        #: Conversations that have `begun`, and of these those `completed` and `abandoned`.
+        self.conversations: Counter[str] = Counter()
         self._region = endpoint.region
         self._new_records = NewRecords(options, cell, process, endpoint.region)
         self._report = report
@@ -149,61 +155,80 @@ class LoadSession:
         options = self.options
         return not (options.is_open_loop or options.user_pattern.is_flat or self._is_draining.is_set())
 
-    def invoke(self, message: Message, turn: Turn | None) -> InvocationRecord:
+    def invoke(self, message: Message, turn: Turn | None, dialogue: Dialogue | None = None) -> InvocationRecord:
         """Make the call of a message, and again where retries or failover say so; the record of the last attempt.
 
         Every attempt has a record, written and reported before this returns or raises. `turn` None is a call that a
         user makes on its own account, without a turn. The message counts as open until its last attempt has ended.
+        It is sent behind what the `dialogue` has so far, which then has the answer too, if one came.
         Behind the stop line nothing is sent: the record says `dropped`.
         """
         if not self.stop_line.take():
             return self._drop(turn)
         self.in_flight.enter()
         try:
-            return self._attempts(message, turn)
+            return self._attempts(message, turn, dialogue)
         finally:
             self.in_flight.leave()
 
-    def _attempts(self, message: Message, turn: Turn | None) -> InvocationRecord:
-        invocation = self._invocation(message)
+    def _attempts(self, message: Message, turn: Turn | None, dialogue: Dialogue | None) -> InvocationRecord:
+        invocation = self._invocation(message, dialogue)
         course = Course(self._retry, self._regions)
-        first = record = self._attempt(invocation, message, self._new_record(turn), course)
+        first = record = self._attempt(invocation, message, self._new_record(turn), course, dialogue)
         while (wait_s := course.after(record)) is not None:
-            if self._is_draining.wait(wait_s) or not self.stop_line.take():  # nothing new is sent any more
+            if not self.pause(wait_s) or not self.stop_line.take():
                 break
-            record = self._attempt(invocation, message, self._next_record(first), course)
+            record = self._attempt(invocation, message, self._next_record(first), course, dialogue)
         return record
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; False as soon as nothing new may be sent any more."""
+        return not self._is_draining.wait(max(seconds, 0.0))
 
     def _next_record(self, first: InvocationRecord) -> InvocationRecord:
         """A record for a further attempt of a message: due when the message was, so that its latency covers all."""
         return replace(
-            self._new_record(None), message_id=first.message_id, phase=first.phase, intended_at=first.intended_at
+            self._new_record(None),
+            message_id=first.message_id,
+            phase=first.phase,
+            intended_at=first.intended_at,
+            session_id=first.session_id,
+            turn=first.turn,
         )
 
     def _attempt(
-        self, invocation: Invocation, message: Message, record: InvocationRecord, course: Course
+        self,
+        invocation: Invocation,
+        message: Message,
+        record: InvocationRecord,
+        course: Course,
+        dialogue: Dialogue | None,
     ) -> InvocationRecord:
         describe(record, message)
         record.attempt = course.attempt
         record.region = course.region or self._region
         try:
-            self._call(invocation, record)
+            self._call(invocation, record, dialogue)
         finally:
             self._finish(record)
         return record
 
-    def _call(self, invocation: Invocation, record: InvocationRecord) -> None:
-        """Make the call; keep its answer where answers are kept."""
+    def _call(self, invocation: Invocation, record: InvocationRecord, dialogue: Dialogue | None) -> None:
+        """Make the call; keep its answer where answers are kept, and in its conversation."""
         responses = self._responses
-        transcript = None if responses is None else responses.transcript_for(invocation)
+        to_keep = None if responses is None else responses.transcript_for(invocation)
+        # Without a transcript the text of an answer is never decoded, which is cheaper: only where it is needed.
+        transcript = Transcript() if to_keep is None and dialogue is not None else to_keep
         self._clients[record.region or self._region].invoke(invocation, record, transcript)
-        if responses is not None and transcript is not None:
-            responses.keep(invocation, record, transcript)
+        if responses is not None and to_keep is not None:
+            responses.keep(invocation, record, to_keep)
+        if dialogue is not None and transcript is not None and record.outcome is Outcome.OK:
+            dialogue.add(invocation.prompt, transcript.text, record.output_tokens)
 
     def _new_record(self, turn: Turn | None) -> InvocationRecord:
         return self._new_records.make(self._recorder.next_seq(), turn)
 
-    def _invocation(self, message: Message) -> Invocation:
+    def _invocation(self, message: Message, dialogue: Dialogue | None) -> Invocation:
         options = self.options
         model = default_catalog().find(message.model_id)
         only_default = options.service_tier == "default" and model is not None and model.tiers == ("default",)
@@ -219,7 +244,17 @@ class LoadSession:
             stop_sequences=options.stop_sequences,
             cache_system=options.cache_system,
             request_metadata=options.request_metadata or None,
+            history=() if dialogue is None else self._history(message, dialogue),
         )
+
+    def _history(self, message: Message, dialogue: Dialogue) -> tuple[Exchange, ...]:
+        """As much of the conversation as the model can hold; all of it where nobody knows the model."""
+        model = default_catalog().find(message.model_id)
+        if model is None:
+            return dialogue.history(None)
+        system_tokens = 0 if self.options.system is None else self.options.system.tokens
+        max_tokens = message.max_tokens or self.options.max_tokens
+        return dialogue.history(room_for_history(model, max_tokens, system_tokens, estimate_tokens(message.text)))
 
     def _finish(self, record: InvocationRecord) -> None:
         """Count, write and report."""
@@ -267,6 +302,7 @@ class LoadSession:
         give_up_waiting_at = now() + self.options.max_lag_s
         while self.pacer.waiting and now() < min(give_up_waiting_at, deadline_at):
             gevent.sleep(0.01)
+        gevent.sleep(0.01)  # a user that has just been given a turn begins its call one round of the loop later
         self.in_flight.wait_idle(max(deadline_at - now(), 0.0))
         return self.in_flight.count
 

@@ -6,6 +6,7 @@ not the service's; the calls that wait are measured from their intended start ei
 
 import gevent
 
+import itertools
 import logging
 import math
 from collections.abc import Callable
@@ -13,7 +14,10 @@ from typing import Any
 
 from bedrock.catalog import UnknownModelError, default_catalog
 from loadgen.preparation import Preparation
+from loadgen.session import Sampler
 from scenarios.plan import SystemPart, mean_e2e_s, slots_for
+from scenarios.sessions import ONE_SHOT, SessionSampler, SessionShape
+from scenarios.traffic import Message
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +28,8 @@ DEFAULT_GROWTH = 10
 MOST_SLOTS = 10_000
 #: Messages whose expected latency is looked at; enough for the shares of the mix.
 _SAMPLE = 500
+#: Of a conversation without foreseeable end, as many turns are looked at.
+_MOST_TURNS = 200
 #: Locust warns of more users started a second by one process.
 _SPAWN_RATE = 100.0
 
@@ -34,7 +40,7 @@ def expected_slots(preparation: Preparation) -> int | None:
     samplers = list(preparation.samplers.values())
     if len(samplers) != 1 or not options.is_open_loop:
         return None
-    sample = [samplers[0].message(index) for index in range(_SAMPLE)]
+    sample, shape = _sample(samplers[0])
     try:
         e2e_s = mean_e2e_s(
             sample,
@@ -45,7 +51,16 @@ def expected_slots(preparation: Preparation) -> int | None:
         )
     except UnknownModelError:
         return None
-    return min(slots_for(options.schedule().peak_rps * e2e_s), MOST_SLOTS)
+    return min(slots_for(options.schedule().peak_rps * shape.lasts_s(e2e_s)), MOST_SLOTS)
+
+
+def _sample(sampler: Sampler) -> tuple[list[Message], SessionShape]:
+    """Messages as they will be sent, and the mean shape of the conversations that they are part of."""
+    if not isinstance(sampler, SessionSampler):
+        return [sampler.message(index) for index in range(_SAMPLE)], ONE_SHOT
+    turns = [turn for number in range(_SAMPLE) for turn in itertools.islice(sampler.turns(number), _MOST_TURNS)]
+    thinking_s = math.fsum(turn.think_time_s for turn in turns)
+    return [turn.message for turn in turns], SessionShape(len(turns) / _SAMPLE, thinking_s / _SAMPLE)
 
 
 def slot_limit(slots: int, asked: int) -> int:

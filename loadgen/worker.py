@@ -1,6 +1,7 @@
 """A worker's answers to the master that leads the test."""
 
 import gevent
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 import logging
 from dataclasses import asdict
@@ -31,6 +32,8 @@ class Worker:
         """Register for messages and for the events of Locust's tests."""
         runner, hooks = self._environment.runner, self._environment.events
         hooks.test_start.add_listener(lambda **_kwargs: self.on_test_start())
+        if runner.worker_state in (STATE_SPAWNING, STATE_RUNNING):  # it joined a test that had already begun
+            self.on_test_start()
         # The master has drained already; a worker that lost its master, or got Ctrl-C itself, does it here.
         hooks.test_stopping.add_listener(lambda **_kwargs: self.on_test_stopping())
         hooks.test_stop.add_listener(lambda **_kwargs: self._participant.stop())

@@ -111,7 +111,8 @@ class CellRunner:
             phase=watch.phase_at(at),
             elapsed_s=self.clock() - self._began_s,
             total_s=self.planned_s,
-            offered_rps=offered,
+            # Of conversations the schedule has the starts, which are no rate of messages.
+            offered_rps=offered if cell.sessions is None else None,
             achieved_rps=tally.achieved_rps(at, watch.started_at or at),
             in_flight=watch.in_flight,
             ttft_p50_ms=tally.ttft.quantile_ms(0.50),

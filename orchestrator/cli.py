@@ -42,8 +42,8 @@ from orchestrator.run_document import RunStart
 from orchestrator.settings import REPORT_FLAGS, report_overrides, resolve
 from orchestrator.supervision import Signals
 from orchestrator.tables import plan_document, plan_text, print_all, results_text, settings_table
+from scenarios.field_types import did_you_mean
 from scenarios.loading import Problem, ScenarioError
-from scenarios.model import did_you_mean
 from scenarios.run_directory import RunDirectory, RunDirectoryError
 
 if TYPE_CHECKING:

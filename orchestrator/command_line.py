@@ -13,8 +13,8 @@ from typing import Any, NoReturn, TextIO
 from bedrock.outcome import mask_accounts
 from orchestrator import assignments
 from orchestrator.flags import FLAGS_LATER, RUN_ONLY, SCENARIO_FLAGS, Flag, read_format
+from scenarios.field_types import did_you_mean
 from scenarios.loading import Problem, ScenarioError
-from scenarios.model import did_you_mean
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 

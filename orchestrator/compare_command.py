@@ -18,7 +18,7 @@ from orchestrator.exit_codes import ExitCode
 from orchestrator.tables import MISSING
 from reports import numbers
 from reports.text import clean_tree
-from scenarios.model import did_you_mean
+from scenarios.field_types import did_you_mean
 from scenarios.run_directory import RunDirectoryError
 from scenarios.units import parse_share
 

@@ -16,7 +16,7 @@ from bedrock.endpoint import Endpoint, EndpointError
 from bedrock.sdk_settings import service_url, trust
 from orchestrator.doctor_findings import Finding, could_not_tell, misconfigured, ok, warn
 from reports.text import clean
-from scenarios.model import did_you_mean
+from scenarios.field_types import did_you_mean
 
 #: For each step: name, connection, handshake.
 STEP_TIMEOUT_S = 5.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bedrock.yaml_documents import KeyPath
-from scenarios.model import NO_LIMIT, did_you_mean
+from scenarios.field_types import NO_LIMIT, did_you_mean
 from scenarios.request_values import parse_metadata, parse_stop_sequences
 from scenarios.units import parse_share
 
@@ -174,6 +174,7 @@ SCENARIO_FLAGS = (
         ("routing",),
         (("model_id",), ("matrix", "models"), ("traffic",), _INCLUDE),
     ),
+    Flag("--sessions", _text, "conversations instead of single messages: mangaassist or a file", "NAME", ("sessions",)),
     Flag(
         "--region-prefixes",
         _items,

@@ -11,17 +11,8 @@ from pathlib import Path
 from bedrock.endpoint import Endpoint
 from orchestrator.limits import Limits
 from scenarios.cells import Cell
-from scenarios.model import (
-    MANGAASSIST,
-    NO_PREFIX,
-    Failover,
-    Request,
-    Retry,
-    format_range_s,
-    format_rps,
-    format_seconds,
-    format_window,
-)
+from scenarios.field_types import MANGAASSIST, NO_PREFIX, format_range_s, format_rps, format_seconds, format_window
+from scenarios.model import Failover, Request, Retry
 from scenarios.patterns import DEFAULT_STEPS
 from scenarios.request_values import NO_LATENCY
 from scenarios.run_directory import RunDirectory
@@ -83,9 +74,8 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity, limits: Limits
     Every option is given, also where it is the default: an environment variable must not change a cell.
     """
     results = identity.directory.path.absolute()
-    locustfile = "mangaassist.py" if cell.traffic == MANGAASSIST else "single_prompt.py"
     spawn_rate = float(slots) if cell.is_open else cell.spawn_rate_rps
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILES / locustfile), "--headless", "--only-summary"]
+    command = [sys.executable, "-m", "locust", "-f", str(_locustfile(cell)), "--headless", "--only-summary"]
     command += ["-u", str(slots), "-r", f"{spawn_rate:g}", "--exit-code-on-error", "0"]
     command += ["--csv", str(results / f"test_{cell.cell}"), "--html", str(results / f"test_{cell.cell}_report.html")]
     command += ["--logfile", str(identity.directory.cell(cell.cell).log.absolute())]
@@ -100,10 +90,17 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity, limits: Limits
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
 
 
+def _locustfile(cell: Cell) -> Path:
+    if cell.sessions is not None:
+        return LOCUSTFILES / "mangaassist_sessions.py"
+    return LOCUSTFILES / ("mangaassist.py" if cell.traffic == MANGAASSIST else "single_prompt.py")
+
+
 def _call_options(cell: Cell, identity: RunIdentity) -> dict[str, str | None]:
     return {
         "--model-id": cell.model_id,
         "--routing": cell.routing,
+        "--sessions": cell.sessions or MANGAASSIST,
         "--region-prefix": cell.region_prefix or NO_PREFIX,
         "--service-tier": cell.service_tier,
         "--prompt-size": cell.prompt_size,

@@ -2,10 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from statistics import fmean
 
 from bedrock.endpoint import EndpointError
 from bedrock.outcome import mask_accounts
@@ -16,19 +17,40 @@ from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
+from scenarios.field_types import MANGAASSIST, NO_LIMIT, check_region
 from scenarios.loading import Problem, ScenarioError
-from scenarios.model import MANGAASSIST, NO_LIMIT, Scenario, check_region
-from scenarios.plan import Plan, SystemPart, make_plan
+from scenarios.model import Scenario
+from scenarios.plan import Plan, SampledMessage, SystemPart, assumed_output_tokens, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
 from scenarios.request_values import SystemPrompt, read_system_prompt
 from scenarios.run_directory import RunDirectory, RunDirectoryError
+from scenarios.session_files import load_sessions
+from scenarios.session_plan import planned_turns, session_shape
+from scenarios.sessions import ONE_SHOT, SessionModel, SessionSampler, SessionShape
 from scenarios.stages import traces
 from scenarios.trace import read_trace
 from scenarios.traffic import Message, MessageSampler, Routing, SinglePromptSampler, load_mix, load_routing
 
 #: Messages that a plan looks at per cell: enough for the shares of the mix to be exact.
 SAMPLE_SIZE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPlan:
+    """The conversations of a suite: their name, their mean shape, and the mean tokens of history in a message."""
+
+    name: str
+    shape: SessionShape
+    history_tokens: float
+
+    @property
+    def note(self) -> str:
+        """What an average conversation is like."""
+        return (
+            f"Conversations: {self.name}, on average {self.shape.turns:.1f} messages with {self.shape.thinking_s:.1f} "
+            f"s of thinking between them; a message carries {self.history_tokens:,.0f} tokens of history on average"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +64,7 @@ class Preparation:
     system: SystemPrompt | None = None
     #: Sentences about what may be refused, or will not happen, although it is asked for.
     doubts: tuple[str, ...] = ()
+    sessions: SessionsPlan | None = None
 
     @property
     def system_note(self) -> str | None:
@@ -51,6 +74,12 @@ class Preparation:
         cached = ", with a cache point" if self.settings.scenario.request.cache_system else ""
         what = f"{self.system.file}, about {self.system.tokens:,} tokens{cached}"
         return f"System prompt: {what}; SHA-256 {self.system.sha256}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of every request beside the cells."""
+        sessions_note = None if self.sessions is None else self.sessions.note
+        return [note for note in (self.system_note, sessions_note) if note is not None]
 
     def slots(self, cell: Cell) -> int:
         """Locust users of a cell: users of the closed loop, slots of the open loop."""
@@ -69,6 +98,7 @@ def prepare(settings: Settings) -> Preparation:
         name: attempt(problems, place, partial(load_routing, name)) for name, place in _routings(settings).items()
     }
     known = {name: routing for name, routing in routings.items() if routing is not None}
+    sessions = attempt(problems, settings.place(("sessions",)), partial(_session_model, scenario))
     for trace in traces(scenario):
         attempt(problems, settings.place(("load", "trace")), partial(read_trace, trace))
     if problems or library is None:
@@ -76,10 +106,21 @@ def prepare(settings: Settings) -> Preparation:
     catalog = settings.catalog
     routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
     cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
-    samples = _samples(settings, cells, library, known)
+    samples = _samples(settings, cells, library, known, sessions)
+    shape = ONE_SHOT if sessions is None else session_shape(sessions)
     part = SystemPart(0 if system is None else system.tokens, scenario.request.cache_system)
     doubts = request_doubts(cells, scenario.request, part.tokens, catalog, routes)
-    return Preparation(settings, cells, make_plan(cells, samples, catalog, part), prompts_file, system, doubts)
+    plan = make_plan(cells, samples, catalog, part, shape)
+    held = None if sessions is None else SessionsPlan(sessions.name, shape, _mean_history(samples))
+    return Preparation(settings, cells, plan, prompts_file, system, doubts, held)
+
+
+def _session_model(scenario: Scenario) -> SessionModel | None:
+    return None if scenario.sessions is None else load_sessions(scenario.sessions)
+
+
+def _mean_history(samples: Mapping[str, Sequence[SampledMessage]]) -> float:
+    return fmean(message.history_tokens for sample in samples.values() for message in sample)
 
 
 def _system_prompt(scenario: Scenario) -> SystemPrompt | None:
@@ -178,8 +219,12 @@ def _price_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _samples(
-    settings: Settings, cells: tuple[Cell, ...], library: PromptLibrary, routings: Mapping[str, Routing]
-) -> dict[str, tuple[Message, ...]]:
+    settings: Settings,
+    cells: tuple[Cell, ...],
+    library: PromptLibrary,
+    routings: Mapping[str, Routing],
+    sessions: SessionModel | None,
+) -> dict[str, tuple[SampledMessage, ...]]:
     """The first messages each cell will send; ScenarioError where the library has no prompt for one."""
     problems: list[Problem] = []
     seed = settings.scenario.seed
@@ -195,7 +240,11 @@ def _samples(
         chooses = sampler(model_id, routing, size)
         return tuple(chooses.message(index) for index in range(SAMPLE_SIZE))
 
-    def sample_of(cell: Cell) -> tuple[Message, ...]:
+    def sample_of(cell: Cell) -> tuple[SampledMessage, ...]:
+        if sessions is not None:
+            chosen = None if cell.prompt_size == "mixed" else cell.prompt_size
+            talking = SessionSampler(sessions, routings[cell.routing or ""], library, chosen, seed)
+            return planned_turns(talking, SAMPLE_SIZE, seed, assumed_output_tokens(cell.max_tokens))
         sent = cell.model_id, cell.routing, cell.prompt_size
         if not cell.traces():
             return sample(*sent)

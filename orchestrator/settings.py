@@ -21,6 +21,7 @@ from bedrock.yaml_documents import KeyPath
 from orchestrator.assignments import Assignment, applied, parse_assignments, source_of
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from orchestrator.references import reference_problems
+from scenarios.field_types import NO_LIMIT
 from scenarios.loading import (
     Document,
     Places,
@@ -31,8 +32,9 @@ from scenarios.loading import (
     in_order,
     read_document_and_problems,
 )
-from scenarios.model import NO_LIMIT, Matrix, Scenario, to_document
+from scenarios.model import Matrix, Scenario, to_document
 from scenarios.run_directory import RunDirectory
+from scenarios.session_files import absolute_sessions
 from scenarios.stages import with_absolute_trace, with_absolute_traces
 from scenarios.traffic import absolute_routing
 from scenarios.units import parse_share
@@ -379,6 +381,8 @@ def _with_absolute_paths(scenario: Scenario, merged: _Merged) -> Scenario:
     update = dict[str, Any]()
     if scenario.routing is not None:
         update["routing"] = absolute_routing(scenario.routing, merged.folder(("routing",)))
+    if scenario.sessions is not None:
+        update["sessions"] = absolute_sessions(scenario.sessions, merged.folder(("sessions",)))
     if scenario.matrix.include:
         update["matrix"] = _with_absolute_extras(scenario.matrix, merged)
     if scenario.prompts_file is not None:

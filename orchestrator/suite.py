@@ -50,9 +50,7 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
     settings = preparation.settings
     options = settings.options
     directory = open_directory(options.results_dir, settings.scenario.name, start.started_at, force=options.force)
-    write_text(
-        directory.effective_yaml, settings.effective_yaml([preparation.system_note] if preparation.system_note else [])
-    )
+    write_text(directory.effective_yaml, settings.effective_yaml(preparation.notes))
     if options.prices_file is not None:  # kept with the results: a later report counts with the same prices
         write_text(directory.prices_yaml, options.prices_file.read_text(encoding="utf-8"))
     document = RunDocument(directory, settings, preparation.cells, start, preparation.system)

@@ -1,6 +1,7 @@
 """Plan and results as people read them: tables on a terminal, the same without borders in a pipe."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.preflight import Preparation, most_requests
+from orchestrator.preflight import Preparation, SessionsPlan, most_requests
 from orchestrator.settings import Settings
 from reports.sections import comparison
 from reports.text import clean_tree
@@ -64,7 +65,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
     lines: list[Any] = [_headline(settings), _cells_table(plan)]
     lines += [f"Skipped: {cell.cell}: {cell.reason}" for cell in plan.skipped]
     lines += [f"Note: {doubt}" for doubt in preparation.doubts]
-    lines += [preparation.system_note] if preparation.system_note else []
+    lines += preparation.notes
     lines += [_quota_sentence(plan, index) for index in range(len(plan.quotas))]
     lines += _quota_cells(plan)
     lines.append(
@@ -134,11 +135,11 @@ def _cells_table(plan: Plan) -> Table:
 
 
 def load_text(cell: Cell) -> str:
-    """`5/s poisson spike, 20s`, `30 users, 1m` or `up to 30 users spike, 1m`."""
+    """`5/s poisson spike, 20s`, `conversations at 2/s ...`, `30 users, 1m` or `up to 30 users spike, 1m`."""
     time = format_duration(cell.duration_s)
     if cell.rate_rps is None:
         return _users_text(cell, time)
-    rate = format_rate(cell.rate_rps)
+    rate = format_rate(cell.rate_rps) if cell.sessions is None else f"conversations at {format_rate(cell.rate_rps)}"
     if cell.pattern == STAGES:
         return f"{len(cell.stages)} stages of {rate} on average, {time}"
     if cell.pattern == REPLAY:
@@ -289,6 +290,7 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
             {"name": row.name, "value": row.value, "from": row.source} for row in preparation.settings.listing()
         ],
         "system_prompt": None if preparation.system is None else preparation.system.summary(),
+        "sessions": None if preparation.sessions is None else _sessions_document(preparation.sessions),
         "notes": list(preparation.doubts),
         "cells": [_planned_cell(planned, plan) for planned in plan.cells],
         "skipped": [{"cell": cell.cell, "reason": cell.reason} for cell in plan.skipped],
@@ -318,6 +320,10 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
             for use in plan.quotas
         ],
     }
+
+
+def _sessions_document(sessions: SessionsPlan) -> dict[str, Any]:
+    return {"name": sessions.name, **asdict(sessions.shape), "history_tokens": sessions.history_tokens}
 
 
 def _planned_cell(planned: CellPlan, plan: Plan) -> dict[str, Any]:

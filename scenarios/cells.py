@@ -9,16 +9,8 @@ from typing import Any
 
 from bedrock.catalog import Catalog, Model, is_arn, profile_id, short_name, split_model_id
 from bedrock.outcome import mask_accounts
-from scenarios.model import (
-    DEFAULT_DURATION_S,
-    MANGAASSIST,
-    NO_PREFIX,
-    SINGLE_PROMPT,
-    ExtraCell,
-    Request,
-    Scenario,
-    Shape,
-)
+from scenarios.field_types import DEFAULT_DURATION_S, MANGAASSIST, NO_PREFIX, SINGLE_PROMPT
+from scenarios.model import ExtraCell, Request, Scenario, Shape
 from scenarios.patterns import REPLAY
 from scenarios.request_rules import doubts, refusals
 from scenarios.schedule import STAGES, Schedule, Stage, make_schedule, outline
@@ -35,7 +27,8 @@ class Cell:
     """One load test of a suite, as `run.json` lists it.
 
     `model_id` is the base id, or an ARN with the model behind it where it does not say (`ARN=model`); None where a
-    routing sends the traffic. `region_prefix` None sends the base id; an ARN is sent as it is.
+    routing sends the traffic. `sessions` are the conversations that arrive, or that users hold; None where each message
+    stands alone. `region_prefix` None sends the base id; an ARN is sent as it is.
     `stages` are the open loop's load, one or several; `rate_rps` is the rate it is named after (of a trace or several
     stages the mean), `pattern` and `process` sum them up. A closed loop has none: `users` is the most users at once,
     and `user_pattern` what their number does over time.
@@ -50,6 +43,7 @@ class Cell:
     routing: str | None
     #: AWS region to call; None for that of the run.
     region: str | None
+    sessions: str | None
     region_prefix: str | None
     service_tier: str
     prompt_size: str
@@ -204,6 +198,7 @@ def _template(scenario: Scenario) -> Cell:
         model_id=None,
         routing=scenario.routing,
         region=None,
+        sessions=scenario.sessions,
         region_prefix=None,
         service_tier="default",
         prompt_size="medium",

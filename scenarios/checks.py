@@ -5,8 +5,9 @@ from typing import TypeVar
 
 from bedrock.bodies import APIS
 from bedrock.catalog import SERVICE_TIERS, Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
+from scenarios.field_types import MANGAASSIST, SINGLE_PROMPT, did_you_mean
 from scenarios.load_checks import Finding, check_load
-from scenarios.model import MANGAASSIST, SINGLE_PROMPT, Scenario, did_you_mean
+from scenarios.model import Scenario
 from scenarios.objectives import parse_objective
 from scenarios.patterns import PATTERNS
 from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES
@@ -35,6 +36,7 @@ def cross_check(scenario: Scenario, catalog: Catalog | None = None, *, is_partia
         *check_load(scenario, is_partial=is_partial),
         *_check_objectives(scenario),
         *_check_traffic(scenario),
+        *_check_sessions(scenario),
         *_check_models(scenario, known),
         *_check_regions(scenario),
         *_check_repetitions(scenario),
@@ -77,6 +79,19 @@ def _check_traffic(scenario: Scenario) -> Iterator[Finding]:
             yield path, "prompt_size mixed needs the mix: give a routing"
     if "mixed" in scenario.matrix.prompt_sizes and not scenario.routing:
         yield ("matrix", "prompt_sizes"), "mixed needs the mix: give a routing"
+
+
+def _check_sessions(scenario: Scenario) -> Iterator[Finding]:
+    if scenario.sessions is None:
+        return
+    needed = "conversations need a routing, which has a model for each of their query types"
+    if scenario.model_ids and not scenario.routing:
+        yield ("sessions",), f"{needed}, instead of one model"
+    for index, extra in enumerate(scenario.matrix.include):
+        if extra.model_id:
+            yield ("matrix", "include", index, "model_id"), f"{needed}, instead of one model"
+    if any(shape.trace for shape in (scenario.load, *scenario.load.stages, *scenario.matrix.include)):
+        yield ("sessions",), "a trace says which message comes when, and so do conversations: leave one of them out"
 
 
 def _check_models(scenario: Scenario, catalog: Catalog) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from bedrock.catalog import ASSUMED_TIER_SPEEDS, Catalog, Model, Price, TierSpee
 from bedrock.pricing import cost_usd
 from bedrock.tokens import estimate_tokens
 from scenarios.cells import Cell
+from scenarios.sessions import ONE_SHOT, SessionShape
 
 #: Answers of the workload in tokens: lognormal with this median and sigma, cut off at `max_tokens`. An assumption,
 #: and what the emulator does by default.
@@ -41,7 +42,7 @@ MIN_SLOTS = 10
 
 
 class SampledMessage(Protocol):
-    """What the plan needs of a message: its text, the base id of its model, its own `max_tokens` if it has one."""
+    """What the plan needs of a message: text, base id of its model, own `max_tokens` if any, tokens said before it."""
 
     @property
     def text(self) -> str:
@@ -54,6 +55,10 @@ class SampledMessage(Protocol):
     @property
     def max_tokens(self) -> int | None:
         """Most output tokens of its answer; None for the cell's."""
+
+    @property
+    def history_tokens(self) -> float:
+        """Expected tokens of the earlier turns that it carries; 0 where it stands alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +229,18 @@ def make_plan(
     samples: Mapping[str, Sequence[SampledMessage]],
     catalog: Catalog,
     system: SystemPart = NO_SYSTEM,
+    shape: SessionShape = ONE_SHOT,
+    *,
     quotas: Mapping[str, KnownQuota] | None = None,
 ) -> Plan:
     """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one.
 
-    `quotas` are those that are known, by model id as sent; for others the account's default quota is taken.
+    `shape` is that of the conversations which arrive, or which users hold. `quotas` are those that are known, by model
+    id as sent; for others the account's default quota is taken.
     """
     all_cells = tuple(cells)
     planned = tuple(
-        plan_cell(cell, samples[cell.cell], catalog, system) for cell in all_cells if cell.status != "skipped"
+        plan_cell(cell, samples[cell.cell], catalog, system, shape) for cell in all_cells if cell.status != "skipped"
     )
     return Plan(
         cells=planned,
@@ -248,12 +256,16 @@ def make_plan(
 
 
 def plan_cell(
-    cell: Cell, sample: Sequence[SampledMessage], catalog: Catalog, system: SystemPart = NO_SYSTEM
+    cell: Cell,
+    sample: Sequence[SampledMessage],
+    catalog: Catalog,
+    system: SystemPart = NO_SYSTEM,
+    shape: SessionShape = ONE_SHOT,
 ) -> CellPlan:
-    """The plan of one cell."""
+    """The plan of one cell. Conversations that its end cuts short are counted whole: it may send less, never more."""
     parts = _parts(sample, cell.max_tokens, catalog, system, cell.service_tier)
     e2e_s = _mean_e2e_s(parts)
-    load = _load(cell, e2e_s)
+    load = _load(cell, e2e_s, shape)
     requests, in_flight = load.requests, load.in_flight
     models = tuple(_plan_model(cell, part, load, in_flight * part.e2e_s / e2e_s, catalog) for part in parts)
     return CellPlan(
@@ -262,11 +274,16 @@ def plan_cell(
         input_tokens=math.fsum(requests * part.share * part.input_tokens for part in parts),
         output_tokens=math.fsum(requests * part.share * part.output_tokens for part in parts),
         peak_in_flight=in_flight,
-        slots=cell.users or slots_for(in_flight),
+        slots=cell.users or slots_for(in_flight + _peak_thinking(cell, shape)),
         duration_s=cell.ramp_s + cell.warmup_s + cell.duration_s + e2e_s + CELL_OVERHEAD_S,
         cost=_total_cost(model.cost for model in models),
         models=models,
     )
+
+
+def _peak_thinking(cell: Cell, shape: SessionShape) -> float:
+    """Slots of conversations that are between two messages, at the peak rate (Little's law)."""
+    return cell.schedule().peak_rps * shape.thinking_s if shape.thinking_s else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,13 +295,14 @@ class _Load:
     in_flight: float
 
 
-def _load(cell: Cell, e2e_s: float) -> _Load:
+def _load(cell: Cell, e2e_s: float, shape: SessionShape) -> _Load:
     if cell.is_open:
         schedule = cell.schedule()
-        requests = schedule.expected_between(0.0, schedule.duration_s)
-        return _Load(requests, schedule.busiest(60.0), schedule.peak_rps * e2e_s)
+        requests = schedule.expected_between(0.0, schedule.duration_s) * shape.turns
+        return _Load(requests, schedule.busiest(60.0) * shape.turns, schedule.peak_rps * shape.turns * e2e_s)
     profile = cell.user_profile()
-    cycle_s = e2e_s + sum(cell.think_time_s) / 2.0
+    # The mean time of one message: a conversation and the pause behind it, shared by its messages.
+    cycle_s = (shape.lasts_s(e2e_s) + sum(cell.think_time_s) / 2.0) / shape.turns
     # While users are started, half of them run on average.
     cycles = (profile.user_seconds + profile.users_at(0.0) * cell.ramp_s / 2.0) / cycle_s
     requests = cycles + _first_calls(cell, profile.users_at(0.0), e2e_s, cycle_s)
@@ -334,7 +352,8 @@ def _parts(
     for base_id, messages in by_model.items():
         model = catalog.resolve(base_id)
         allowed = [message.max_tokens or max_tokens for message in messages]
-        input_tokens = system.tokens + fmean(estimate_tokens(message.text) for message in messages)
+        own_tokens = fmean(estimate_tokens(message.text) + message.history_tokens for message in messages)
+        input_tokens = system.tokens + own_tokens
         cached_tokens = system.cached_tokens(model)
         output_tokens = fmean(map(assumed_output_tokens, allowed))
         most = fmean(min(tokens, model.max_output_tokens) for tokens in allowed)

@@ -8,7 +8,7 @@ from typing import Protocol
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog
 from bedrock.tokens import estimate_tokens
 from scenarios.arrivals import Wanted
-from scenarios.model import did_you_mean
+from scenarios.field_types import did_you_mean
 from scenarios.problems import hint
 from scenarios.prompts import Prompt, PromptLibrary
 from scenarios.trace import Trace

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from scenarios.field_types import DEFAULT_DURATION_S, format_rps, format_seconds, format_window
 from scenarios.loading import Problem, ScenarioError, build_scenario, read_document
-from scenarios.model import DEFAULT_DURATION_S, Load, Scenario, Shape, format_rps, format_seconds, format_window
+from scenarios.model import Load, Scenario, Shape
 from scenarios.patterns import DEFAULT_STEPS, REPLAY, step_levels
 from scenarios.run_directory import write_text
 from scenarios.schedule import Stage

@@ -16,6 +16,7 @@ from bedrock.yaml_syntax import YamlProblem
 from scenarios.decks import Deck
 from scenarios.problems import ProblemsError, hint, kind, unknown_keys
 from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES, Prompt, PromptLibrary
+from scenarios.shipped import absolute, file_names, looks_like_file
 from scenarios.units import UnitError, parse_share
 
 MIXES = Path(__file__).parent / "mixes"
@@ -35,8 +36,8 @@ MIX_BLOCK = 20
 #: The same for sizes, languages and complexities within a query type: smaller, because a rare type is drawn rarely.
 DETAIL_BLOCK = 10
 
-_HEADER = ("schema_version", "description")
-_MIX_KEYS = (*_HEADER, "query_types", "prompt_sizes", "languages")
+HEADER = ("schema_version", "description")
+_MIX_KEYS = (*HEADER, "query_types", "prompt_sizes", "languages")
 _TYPE_KEYS = ("share", "complexity", "complex_share", "route", "route_when_complex", "prompt_sizes", "languages")
 
 Role = Literal["simple", "complex"]
@@ -118,6 +119,11 @@ class Message:
     model_id: str
     max_tokens: int | None = None
 
+    @property
+    def history_tokens(self) -> float:
+        """It is not known here what was said before; in the plan's eyes, nothing."""
+        return 0.0
+
 
 class MessageSampler:
     """Messages of a mix, routed, with prompts of one size or (None) of the mix's own sizes.
@@ -193,25 +199,23 @@ class SinglePromptSampler:
 
 def mix_names() -> tuple[str, ...]:
     """Names of the mixes that ship with the project."""
-    return _names(MIXES)
+    return file_names(MIXES)
 
 
 def routing_names() -> tuple[str, ...]:
     """Names of the routings that ship with the project."""
-    return _names(ROUTINGS)
+    return file_names(ROUTINGS)
 
 
 def absolute_routing(name_or_path: str, folder: Path) -> str:
     """The name of a routing that ships with the project as it is; a file's path absolute, starting at `folder`."""
-    if name_or_path in routing_names() or not _looks_like_file(name_or_path, folder):
-        return name_or_path
-    return str((folder / name_or_path).resolve())
+    return absolute(name_or_path, ROUTINGS, folder)
 
 
 def load_mix(name_or_path: str | Path) -> Mix:
     """The mix of a name or a YAML file; TrafficError with all its problems."""
-    path = _locate(name_or_path, MIXES, "mix")
-    raw, reader = _read(path, "mix", _MIX_KEYS)
+    path = locate(name_or_path, MIXES, "mix")
+    raw, reader = read_mapping(path, "mix", _MIX_KEYS)
     sizes = reader.shares(raw.get("prompt_sizes"), "prompt_sizes", SIZES, required=True)
     languages = reader.shares(raw.get("languages"), "languages", LANGUAGES)
     query_types = reader.query_types(raw.get("query_types"), sizes, languages)
@@ -222,8 +226,8 @@ def load_mix(name_or_path: str | Path) -> Mix:
 
 def load_routing(name_or_path: str | Path, catalog: Catalog | None = None) -> Routing:
     """The routing of a name or a YAML file, its models looked up in the catalogue; TrafficError with all problems."""
-    path = _locate(name_or_path, ROUTINGS, "routing")
-    raw, reader = _read(path, "routing", (*_HEADER, *ROLES))
+    path = locate(name_or_path, ROUTINGS, "routing")
+    raw, reader = read_mapping(path, "routing", (*HEADER, *ROLES))
     simple, complex_ = (reader.model(raw.get(role), role, catalog or default_catalog()) for role in ROLES)
     description = reader.description(raw)
     reader.finish()
@@ -328,27 +332,18 @@ def _split(pool: Sequence[Prompt], shares: Shares, attribute: str) -> list[tuple
 # Reading the files.
 
 
-def _names(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
-
-
-def _locate(name_or_path: str | Path, folder: Path, what: str) -> Path:
+def locate(name_or_path: str | Path, folder: Path, what: str) -> Path:
     """A name is looked up among the shipped files; anything that looks like a file is one."""
     path = Path(name_or_path)
-    if str(name_or_path) in _names(folder):
+    if str(name_or_path) in file_names(folder):
         return folder / f"{name_or_path}.yaml"
-    if _looks_like_file(name_or_path, Path()):
+    if looks_like_file(name_or_path, Path()):
         return path
-    problem = f"no {what} has that name and it is no path of a YAML file; {hint(name_or_path, _names(folder))}"
+    problem = f"no {what} has that name and it is no path of a YAML file; {hint(name_or_path, file_names(folder))}"
     raise TrafficError(f"{str(name_or_path)!r} as a {what}", [problem])
 
 
-def _looks_like_file(name_or_path: str | Path, folder: Path) -> bool:
-    path = Path(name_or_path)
-    return path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or (folder / path).is_file()
-
-
-def _read(path: Path, what: str, keys: Sequence[str]) -> tuple[dict[Any, Any], "_Reader"]:
+def read_mapping(path: Path, what: str, keys: Sequence[str]) -> tuple[dict[Any, Any], "FileReader"]:
     """The file's mapping, and a reader that has already noted what is wrong with its keys."""
     title = f"{path} as a {what}"
     try:
@@ -358,7 +353,7 @@ def _read(path: Path, what: str, keys: Sequence[str]) -> tuple[dict[Any, Any], "
     raw = document.values
     if not isinstance(raw, dict):
         raise TrafficError(title, [f"the file must hold a mapping with {', '.join(keys[2:])}, not {kind(raw)}"])
-    reader = _Reader(title)
+    reader = FileReader(title)
     reader.problems += map(_in_the_file, document.problems)
     reader.problems += unknown_keys("", raw, keys)
     if raw.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
@@ -372,7 +367,7 @@ def _in_the_file(problem: YamlProblem) -> str:
     return f"line {place.line}, column {place.column}: {problem.text}" if place else f"the file {problem.text}"
 
 
-class _Reader:
+class FileReader:
     """Reads the parts of one file and collects what is wrong with them."""
 
     def __init__(self, title: str) -> None:
@@ -385,12 +380,14 @@ class _Reader:
             raise TrafficError(self._title, self.problems)
 
     def description(self, raw: Mapping[Any, Any]) -> str | None:
+        """The file's description; None where there is none."""
         value = raw.get("description")
         if value is not None and not isinstance(value, str):
             self.problems.append(f"description must be text, not {kind(value)}")
         return value if isinstance(value, str) else None
 
     def query_types(self, raw: Any, sizes: Shares, languages: Shares) -> tuple[QueryType, ...]:
+        """The query types of a mix; `sizes` and `languages` are those of types without their own."""
         if not isinstance(raw, dict) or not raw:
             self.problems.append("query_types must be a mapping of at least one query type to its share and route")
             return ()
@@ -398,7 +395,7 @@ class _Reader:
         read = [self._query_type(str(name), entry, sizes, languages) for name, entry in raw.items()]
         query_types = tuple(query_type for query_type in read if query_type is not None)
         if len(self.problems) == before:
-            self._check_sum("the shares of query_types", [query_type.share for query_type in query_types])
+            self.check_sum("the shares of query_types", [query_type.share for query_type in query_types])
         return query_types
 
     def _query_type(self, name: str, raw: Any, sizes: Shares, languages: Shares) -> QueryType | None:
@@ -413,7 +410,7 @@ class _Reader:
         route = self._role(raw.get("route"), f"{where}.route")
         return QueryType(
             name=name,
-            share=self._share(raw.get("share"), f"{where}.share"),
+            share=self.share(raw.get("share"), f"{where}.share"),
             complexity=complexity,
             complex_share=self._complex_share(raw.get("complex_share"), where, complexity),
             route=route,
@@ -434,19 +431,19 @@ class _Reader:
             return {}
         before = len(self.problems)
         self.problems += unknown_keys(where, raw, known)
-        shares = {str(name): self._share(value, f"{where}.{name}") for name, value in raw.items()}
+        shares = {str(name): self.share(value, f"{where}.{name}") for name, value in raw.items()}
         if len(self.problems) == before:
-            self._check_sum(f"the shares of {where}", shares.values())
+            self.check_sum(f"the shares of {where}", shares.values())
         return shares
 
     def _complex_share(self, raw: Any, where: str, complexity: str) -> int:
         if complexity == "mixed":
-            return self._share(raw, f"{where}.complex_share")
+            return self.share(raw, f"{where}.complex_share")
         if raw is not None:
             self.problems.append(f"{where}.complex_share only makes sense with complexity: mixed")
         return WHOLE if complexity == "complex" else 0
 
-    def _share(self, raw: Any, where: str) -> int:
+    def share(self, raw: Any, where: str) -> int:
         """Hundredths of a percent; 0 and a problem where it is no share."""
         if raw is None:
             self.problems.append(f"{where} is missing; write a share like 25%")
@@ -460,7 +457,8 @@ class _Reader:
             self.problems.append(f"{where} is {raw}; shares have at most two decimals of a percent")
         return round(exact)
 
-    def _check_sum(self, what: str, shares: Iterable[int]) -> None:
+    def check_sum(self, what: str, shares: Iterable[int]) -> None:
+        """A problem where shares do not add up to the whole."""
         total = sum(shares)
         if total != WHOLE:
             self.problems.append(f"{what} add up to {total / 100:g} %, not 100 %")

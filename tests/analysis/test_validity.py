@@ -420,3 +420,16 @@ def test_skipped_lines_are_named_with_their_files(tmp_path: Path) -> None:
         {"file": "cells/a/requests-0.jsonl", "reason": "missing field", "lines": 1},
         {"file": "cells/a/requests-0.jsonl", "reason": "not a JSON object", "lines": 2},
     ]
+
+
+def test_of_conversations_the_first_turns_are_the_arrivals(tmp_path: Path) -> None:
+    """Two turns each: the later ones neither make up for conversations that are missing, nor are they surplus."""
+    turns = [
+        make_record(2 * index + turn - 1, session_id=f"c{index}", turn=turn, message_id=f"m{index}-t{turn}")
+        for index in range(50)
+        for turn in (1, 2)
+    ]
+
+    assert one_cell(tmp_path / "kept", turns, arrivals_offered=50)["unaccounted_arrivals"]["status"] == "OK"
+    assert one_cell(tmp_path / "lost", turns, arrivals_offered=60)["unaccounted_arrivals"]["status"] == "FAIL"
+    assert one_cell(tmp_path / "thin", turns)["target_rate"]["observed"] < 0.9

@@ -87,7 +87,7 @@ def test_the_line_has_the_fields_of_the_contract_in_its_order() -> None:
         "bytes_received",
     ]
 
-    beyond = ["first_byte_at", "tls_ms", "burst_share", "receive_lag_ms"]
+    beyond = ["first_byte_at", "tls_ms", "burst_share", "receive_lag_ms", "session_id", "turn"]
 
     assert list(FIELD_NAMES) == contract + beyond
     assert list(json.loads(InvocationRecord("r", "c", "p", 0, "m").to_json())) == contract + beyond

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from bedrock.catalog import default_catalog
 from bedrock.client import BedrockClient, make_transport
 from bedrock.endpoint import Endpoint
-from bedrock.invocation import Invocation, InvocationRecord
+from bedrock.invocation import Exchange, Invocation, InvocationRecord
 from bedrock.outcome import Outcome
 from bedrock.transcript import Transcript
 from emulator.fixture_files import read_fixtures
@@ -61,6 +62,13 @@ def lines_of(*paths: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def recorder(tmp_path: Path) -> FileRecorder:
     return FileRecorder(tmp_path / "cells" / "a" / "responses-local.jsonl")
+
+
+def test_an_answer_that_comes_of_a_conversation_is_not_kept(recorder: FileRecorder) -> None:
+    later = replace(asked(), history=(Exchange("Hello?", "Hi."),))
+
+    assert recorder.transcript_for(later) is None
+    assert recorder.transcript_for(asked()) is not None
 
 
 def test_an_answer_is_in_the_file_as_soon_as_it_is_kept(recorder: FileRecorder) -> None:

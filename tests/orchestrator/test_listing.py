@@ -8,7 +8,7 @@ import pytest
 from bedrock.catalog import default_catalog
 from orchestrator.cli import main
 from orchestrator.listing import PATTERN_NOTES, inventory
-from scenarios.model import PROMPT_SIZES
+from scenarios.field_types import PROMPT_SIZES
 from scenarios.patterns import PATTERNS
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"

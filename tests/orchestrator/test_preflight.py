@@ -239,3 +239,26 @@ def test_the_region_decides_whether_optimised_latency_can_be_had():
 def test_a_system_prompt_that_cannot_be_read_is_named_with_the_flag_that_gave_it():
     with pytest.raises(ScenarioError, match=r"--system-prompt-file: /no/such\.txt cannot be read"):
         prepared({"system_prompt_file": "/no/such.txt"})
+
+
+def test_conversations_are_planned_with_their_turns_and_their_history():
+    alone, talking = prepared(), prepared({"sessions": "mangaassist"})
+    shown = plan_document(talking)["sessions"]
+
+    assert talking.plan.requests == pytest.approx(alone.plan.requests * shown["turns"])
+    assert shown["turns"] == pytest.approx(2.59, abs=0.01)
+    assert shown["thinking_s"] == pytest.approx(14.6, abs=0.1)
+    grown = talking.plan.input_tokens / talking.plan.requests - alone.plan.input_tokens / alone.plan.requests
+    assert grown == pytest.approx(shown["history_tokens"], abs=5)
+    assert plan_document(alone)["sessions"] is None
+    assert f"{shown['history_tokens']:,.0f} tokens of history" in "\n".join(map(str, plan_text(talking)))
+    assert load_text(talking.cells[0]) == "conversations at 10/s poisson sustained, 10s"
+
+
+def test_a_conversation_file_stands_beside_the_scenario_and_its_mistakes_are_told(tmp_path):
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(SMOKE.read_text(encoding="utf-8") + "\nsessions: talk.yaml\n", encoding="utf-8")
+    (tmp_path / "talk.yaml").write_text("intents: {}\n", encoding="utf-8")
+
+    with pytest.raises(ScenarioError, match=r"talk.yaml as a conversation file"):
+        prepared({}, scenario)

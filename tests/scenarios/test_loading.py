@@ -128,6 +128,13 @@ def test_anchors_and_merge_keys_work(tmp_path):
     assert document.values["merged"] == {"a": 1, "b": 3}
 
 
+def test_conversations_cannot_be_held_with_one_model(tmp_path):
+    text = "name: x\nmodel_id: amazon.nova-pro-v1:0\nsessions: mangaassist\nload: {rate: 5/s}\n"
+
+    (problem,) = problems_of(tmp_path, text)
+    assert "sessions: conversations need a routing" in problem
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -161,6 +168,11 @@ def test_anchors_and_merge_keys_work(tmp_path):
             "load: {rate: 5/s}\nmatrix: {include: [{region: us-east-1}]}\nfailover: {regions: [us-east-1]}",
             "matrix.include[0].region: failover.regions is given as well",
         ),
+        (
+            "load: {rate: 5/s}\nsessions: mangaassist\nmatrix: {include: [{model_id: amazon.nova-pro-v1:0}]}",
+            "instead of one model",
+        ),
+        ("load: {pattern: replay, trace: t.csv}\nsessions: mangaassist", "leave one of them out"),
     ],
 )
 def test_contradictions_are_found_in_files_whose_values_are_fine(tmp_path, change, said):

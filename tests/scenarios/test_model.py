@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from scenarios.model import Load, Matrix, Scenario, did_you_mean, parse_window, to_document
+from scenarios.field_types import did_you_mean, parse_window
+from scenarios.model import Load, Matrix, Scenario, to_document
 from scenarios.schema import SCHEMA_FILE, schema_text
 from scenarios.units import UnitError
 

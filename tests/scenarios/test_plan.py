@@ -24,6 +24,7 @@ from scenarios.plan import (
     slots_for,
     with_quotas,
 )
+from scenarios.sessions import ONE_SHOT, SessionShape
 
 CATALOG = default_catalog()
 PRO, MICRO = "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
@@ -34,6 +35,7 @@ class FakeMessage:
     text: str
     model_id: str
     max_tokens: int | None = None
+    history_tokens: float = 0.0
 
 
 SAMPLE = [FakeMessage("one two three", PRO)]
@@ -76,6 +78,32 @@ def test_an_open_cell_sends_what_its_schedule_says():
     assert planned.peak_in_flight == pytest.approx(5 * e2e_s), "Little's law"
     assert planned.slots == slots_for(planned.peak_in_flight)
     assert planned.duration_s == pytest.approx(24 + e2e_s + CELL_OVERHEAD_S)
+
+
+def test_conversations_multiply_requests_and_hold_their_slots_while_customers_think():
+    load = {"rate": "5/s", "duration": "20s"}
+    shape = SessionShape(turns=3.0, thinking_s=12.0)
+    alone, talking = (plan_cell(cell_of(load=load), SAMPLE, CATALOG, shape=each) for each in (ONE_SHOT, shape))
+
+    assert talking.requests == pytest.approx(3 * alone.requests)
+    assert talking.peak_in_flight == pytest.approx(3 * alone.peak_in_flight)
+    assert talking.slots == slots_for(talking.peak_in_flight + 5 * 12.0)
+    assert talking.models[0].requests_per_minute == pytest.approx(3 * alone.models[0].requests_per_minute)
+
+
+def test_users_hold_one_conversation_after_the_other():
+    load = {"users": 10, "duration": "100s", "spawn_rate": "1000/s", "think_time": "2s-2s"}
+    planned = plan_cell(cell_of(load=load), SAMPLE, CATALOG, shape=SessionShape(turns=4.0, thinking_s=18.0))
+    e2e_s = planned.models[0].e2e_s
+
+    assert planned.requests == pytest.approx(10 * 100 / (4 * e2e_s + 18 + 2) * 4, rel=0.001)
+    assert planned.slots == 10
+
+
+def test_the_history_counts_as_input():
+    long = [FakeMessage("one two three", PRO, history_tokens=500.0)]
+
+    assert plan_cell(cell_of(load={"rate": "5/s", "duration": "20s"}), long, CATALOG).input_tokens == 100 * 504
 
 
 def test_a_spike_counts_at_its_height():

@@ -287,7 +287,7 @@ def test_a_bad_mix_gets_one_clear_sentence(write, content, problem):
 
 
 def test_the_shipped_files_explain_themselves():
-    for folder in ("mixes", "routings"):
+    for folder in ("mixes", "routings", "conversations"):
         for path in (Path(DEFAULT_FILE).parent / "scenarios" / folder).glob("*.yaml"):
             assert path.read_text(encoding="utf-8").startswith("# ")
 
