@@ -305,7 +305,8 @@ def _load(cell: Cell, e2e_s: float, shape: SessionShape) -> _Load:
     cycle_s = (shape.lasts_s(e2e_s) + sum(cell.think_time_s) / 2.0) / shape.turns
     # While users are started, half of them run on average.
     cycles = (profile.user_seconds + profile.users_at(0.0) * cell.ramp_s / 2.0) / cycle_s
-    requests = cycles + _first_calls(cell, profile.users_at(0.0), e2e_s, cycle_s)
+    # Conversations are too long for their first message to count.
+    requests = cycles + (_first_calls(cell, profile.users_at(0.0), e2e_s, cycle_s) if shape == ONE_SHOT else 0.0)
     per_minute = min(requests, profile.busiest(60.0) / cycle_s)
     return _Load(requests, per_minute, profile.peak_users * e2e_s / cycle_s)
 

@@ -68,11 +68,11 @@ def test_an_open_cell_starts_all_its_slots_at_once(tmp_path):
 def test_conversations_have_a_locustfile_of_their_own_and_bring_their_file(tmp_path):
     alone = cell_of(routing="nova", load={"rate": "2/s"})
     talking = cell_of(routing="nova", sessions="/data/own.yaml", load={"rate": "2/s"})
-    command = locust_command(talking, 30, identity(tmp_path))
+    command = locust_command(talking, 30, identity(tmp_path), Limits())
 
     assert command[command.index("-f") + 1].endswith("locustfiles/mangaassist_sessions.py")
     assert options_of(command)["--sessions"] == "/data/own.yaml"
-    assert options_of(locust_command(alone, 30, identity(tmp_path)))["--sessions"] == "mangaassist"
+    assert options_of(locust_command(alone, 30, identity(tmp_path), Limits()))["--sessions"] == "mangaassist"
 
 
 def test_a_pattern_reaches_locust_with_all_it_needs(tmp_path):
