@@ -365,6 +365,8 @@ def _doubts(run: RunInfo, records: pd.DataFrame, unclosed: Sequence[str]) -> lis
 def _stop_sentence(stopped_by: str) -> str:
     if stopped_by == "interrupt":
         return "The run was interrupted; results are partial"
+    if stopped_by == "credential_expiry":
+        return "The run was stopped before its credentials expire; results are partial"
     return f"The run was stopped by its limit {stopped_by}; results are partial"
 
 

@@ -76,6 +76,22 @@ class AssumedSpeed:
 
 
 @dataclass(frozen=True, slots=True)
+class TierSpeed:
+    """What a service tier does to TTFT and to tokens per second."""
+
+    ttft_factor: float = 1.0
+    speed_factor: float = 1.0
+
+
+#: Assumptions, not AWS data. AWS says "up to 25 % better" output speed for priority and gives no number for flex.
+ASSUMED_TIER_SPEEDS: Mapping[str, TierSpeed] = {
+    "default": TierSpeed(),
+    "priority": TierSpeed(ttft_factor=0.9, speed_factor=1.25),
+    "flex": TierSpeed(ttft_factor=1.35, speed_factor=0.8),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """Requests and tokens per minute; None where there is no such quota."""
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 
+from bedrock.catalog import ASSUMED_TIER_SPEEDS
+
 _STANDARD_NORMAL = NormalDist()
 _SMALLEST_UNIFORM = 1e-12
 
@@ -87,11 +89,9 @@ class Factors:
 
 UNCHANGED = Factors()
 
-#: Assumptions, not AWS data. AWS says "up to 25 % better" output speed for priority and gives no number for flex.
+#: What the plan assumes, too.
 ASSUMED_TIERS: Mapping[str, Factors] = {
-    "default": UNCHANGED,
-    "priority": Factors(ttft_factor=0.9, speed_factor=1.25),
-    "flex": Factors(ttft_factor=1.35, speed_factor=0.8),
+    name: Factors(tier.ttft_factor, tier.speed_factor) for name, tier in ASSUMED_TIER_SPEEDS.items()
 }
 
 #: Assumption: latency-optimised Nova Pro writes 153 instead of 95 tokens a second, Claude 3.5 Haiku begins after 0.6

@@ -37,6 +37,11 @@ logger = logging.getLogger(__name__)
 #: Exit code for a configuration that makes no test (contract: nothing was sent).
 EXIT_CONFIGURATION = 4
 
+#: Seconds between Locust's updates of its CSV files: during the test, and once nothing is measured any more. Nobody
+#: then has to wait a whole interval for the last of them.
+_CSV_INTERVAL_S = locust_stats.CSV_STATS_INTERVAL_SEC
+_LAST_CSV_INTERVAL_S = 0.1
+
 
 class Director:
     """Leads one test after the other; `participant` is set where this process also runs users."""
@@ -226,6 +231,7 @@ class Director:
 
     def _drain_all(self, preparation: Preparation, crew: Crew) -> None:
         self._stopped_at = now()
+        locust_stats.CSV_STATS_INTERVAL_SEC = _LAST_CSV_INTERVAL_S  # type: ignore[assignment]  # it only sleeps so long
         if self._slot_keeper is not None:
             self._slot_keeper.stop()
             self._slot_keeper = None
@@ -267,12 +273,19 @@ class Director:
             self._crew.close()
         if self._plain is not None and self._cell is not None and self._preparation is not None:
             self._plain.finish_cell(self._cell)
-        if self._environment.parsed_options.csv_prefix:
-            # Locust writes its CSV files once a second and not at the end: let it see the last calls.
-            gevent.sleep(locust_stats.CSV_STATS_INTERVAL_SEC + 0.05)
+        self._let_csv_be_written()
         runner = self._environment.runner
         if isinstance(runner, MasterRunner) and runner.worker_count == 0 and self._environment.parsed_options.headless:
             gevent.spawn(runner.quit)  # the last worker is lost: Locust stops the test then, and goes on waiting
+
+    def _let_csv_be_written(self) -> None:
+        """Locust writes its CSV files at intervals and not at the end: let it see the last calls."""
+        if not self._environment.parsed_options.csv_prefix:
+            return
+        stopped_at = now() if self._stopped_at is None else self._stopped_at
+        pause_began_by_s = max(_CSV_INTERVAL_S - (now() - stopped_at), 0.0)
+        gevent.sleep(pause_began_by_s + locust_stats.CSV_STATS_INTERVAL_SEC + 0.05)
+        locust_stats.CSV_STATS_INTERVAL_SEC = _CSV_INTERVAL_S
 
     def _write_load(self, ended_at: float | None) -> None:
         if self._cell is None or self._preparation is None or self._crew is None:

@@ -39,19 +39,29 @@ class HealthSample:
     gc_count: int
     gc_pause_max_ms: float | None
     gc_pause_total_ms: float
+    #: The limit that this process has come to, and so sends nothing more; None as long as there is room.
+    limit_reached: str | None
 
 
 class HealthMonitor:
     """Probes the gevent hub and writes a line a second until stopped."""
 
     def __init__(
-        self, sink: LineSink, process: str, in_flight: Callable[[], int], slots: Callable[[], int], calls: CallMeter
+        self,
+        sink: LineSink,
+        process: str,
+        in_flight: Callable[[], int],
+        slots: Callable[[], int],
+        calls: CallMeter,
+        *,
+        limit_reached: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._process = process
         self._in_flight = in_flight
         self._slots = slots
         self._calls = calls
+        self._limit_reached = limit_reached
         #: How far the clock of the process that leads the test is ahead of this one.
         self.ahead_s = 0.0
         self._collector = CollectorMeter()
@@ -89,6 +99,7 @@ class HealthMonitor:
             gc_count=pauses.count,
             gc_pause_max_ms=pauses.max_ms,
             gc_pause_total_ms=pauses.total_ms,
+            limit_reached=self._limit_reached(),
         )
         self._sink.write(json.dumps(asdict(sample)).encode() + b"\n")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bedrock.bodies import APIS
-from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS
+from bedrock.catalog import PROFILE_PREFIXES, SERVICE_TIERS, Catalog, default_catalog
 from bedrock.client import TRANSPORTS
+from bedrock.prices import PricesError, catalog_with
 from bedrock.retry import POLICIES
 from scenarios.arrivals import BURSTINESS_RANGE, PROCESSES
 from scenarios.loading import ScenarioError
@@ -50,6 +51,7 @@ PROMPT_SIZES = ("small", "medium", "large", "mixed")
 AWS = "aws"
 TARGETS = ("emulator", AWS)
 NO_PREFIX = "none"
+NO_LIMIT = "none"
 
 T = TypeVar("T")
 
@@ -123,6 +125,11 @@ OPTIONS = (
     Option(
         "--failover-max-cool-down", "FAILOVER_MAX_COOL_DOWN", "10m", "and at most, doubling from failure to failure"
     ),
+    Option(
+        "--max-requests", "MAX_REQUESTS", "", "nothing is sent after so many requests; empty: no limit", None, False
+    ),
+    Option("--max-cost-usd", "MAX_COST_USD", "", "nor after they cost so much; empty: no limit", None, False),
+    Option("--prices-file", "PRICES_FILE", "", "prices of your own, for --max-cost-usd", in_web_ui=False),
     Option("--seed", "SEED", 1, "seed of arrivals and messages"),
     Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
     Option("--include-failures", "INCLUDE_FAILURES", False, "count failures in latency statistics too"),
@@ -199,6 +206,9 @@ class LoadOptions:
     failover_regions: tuple[str, ...]
     failover_cool_down_s: float
     failover_max_cool_down_s: float
+    max_requests: int | None
+    max_cost_usd: float | None
+    catalog: Catalog
     seed: int
     results_dir: str
     include_failures: bool
@@ -265,6 +275,9 @@ def read_options(namespace: Namespace) -> LoadOptions:
         failover_regions=reader.names("failover_regions"),
         failover_cool_down_s=reader.parsed("failover_cool_down", _parse_some_time_s, 60.0),
         failover_max_cool_down_s=reader.parsed("failover_max_cool_down", _parse_some_time_s, 600.0),
+        max_requests=reader.parsed("max_requests", lambda text: _count(text) if text else None, None),
+        max_cost_usd=reader.parsed("max_cost_usd", _parse_cost_usd, None),
+        catalog=reader.parsed("prices_file", _catalog_with, default_catalog()),
         seed=reader.parsed("seed", int, 1),
         results_dir=reader.text("results_dir"),
         include_failures=bool(namespace.include_failures),
@@ -362,7 +375,7 @@ class _Reader:
             return action()
         except ScenarioError as error:
             self.problems += map(str, error.problems)
-        except (UnitError, PatternError, ProblemsError, RequestValueError) as error:
+        except (UnitError, PatternError, PricesError, ProblemsError, RequestValueError) as error:
             self._add(name, str(error))
         except ValueError:
             self._add(name, f"{self.text(name)!r} is not a number")
@@ -392,6 +405,20 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 0:
         raise UnitError(f"{text} must be at least 0")
+    return value
+
+
+def _catalog_with(file: str) -> Catalog:
+    return catalog_with(Path(file).expanduser() if file else None)
+
+
+def _parse_cost_usd(text: str) -> float | None:
+    """USD; None for no limit, which the environment may say in words."""
+    if text in ("", NO_LIMIT):
+        return None
+    value = float(text)
+    if not 0.0 <= value < math.inf:
+        raise UnitError(f"{text} is not an amount in USD")
     return value
 
 

@@ -89,9 +89,15 @@ class Participant:
             pool_size=POOL_SIZE,
             share=share,
             shares=shares,
+            processes=max(self._environment.parsed_options.expect_workers or 1, share + 1),
         )
         self._health = HealthMonitor(
-            output.open(HEALTH), process, lambda: session.in_flight.count, self._slots, session.call_meter
+            output.open(HEALTH),
+            process,
+            lambda: session.in_flight.count,
+            self._slots,
+            session.call_meter,
+            limit_reached=lambda: session.stop_line.reached,
         )
 
     def _output(self, cell: CellDirectory, process: str) -> CellOutput:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from bedrock.catalog import default_catalog, profile_id
+from bedrock.catalog import Catalog, default_catalog, profile_id
 from bedrock.client import BedrockClient, make_transport
 from bedrock.clock import now
 from bedrock.course import Course
@@ -19,6 +19,7 @@ from bedrock.failover import Regions
 from bedrock.history import Dialogue, room_for_history
 from bedrock.invocation import Exchange, Invocation, InvocationRecord
 from bedrock.outcome import Outcome, mask_accounts
+from bedrock.pricing import call_cost_usd
 from bedrock.retry import make_policy
 from bedrock.tokens import estimate_tokens
 from bedrock.transcript import Transcript
@@ -31,6 +32,7 @@ from loadgen.options import LoadOptions
 from loadgen.phases import PhaseClock
 from loadgen.recorder import Recorder
 from loadgen.response_recording import ResponseRecorder
+from loadgen.stop_line import StopLine, share_of_requests
 from scenarios.nonce import nonce
 from scenarios.replayed import ReplaySampler
 from scenarios.run_directory import CellDirectory
@@ -78,6 +80,7 @@ class LoadSession:
         pool_size: int,
         share: int,
         shares: int,
+        processes: int,
     ) -> None:
         self.options = options
         self.process = process
@@ -101,6 +104,7 @@ class LoadSession:
         self._retry = make_policy(options.retry, options.retry_attempts, options.retry_delay_s, jitter)
         self._is_draining = Event()
         self.pacer = self._make_pacer(share, shares)
+        self.stop_line = self._make_stop_line(share, processes)
         self._drained_open_calls: int | None = None
 
     def _all_regions(self) -> tuple[str, ...]:
@@ -128,6 +132,12 @@ class LoadSession:
         if options.is_open_loop:
             return OpenLoop(lambda: options.schedule().arrivals(options.seed), options.max_lag_s, self.record_dropped)
         return ClosedLoop(options.think_time_s, options.seed, share, shares, self.in_flight.mean_call_s)
+
+    def _make_stop_line(self, share: int, processes: int) -> StopLine:
+        """This process's part of the limits: numbers of messages leave room for workers to come, a budget cannot."""
+        options = self.options
+        cost_usd = None if options.max_cost_usd is None else options.max_cost_usd / processes
+        return StopLine(share_of_requests(options.max_requests, share, processes), cost_usd, self.pacer.stop)
 
     def begin(self, phases: PhaseClock, start_at: float, deals: Sequence[Deal], ahead_s: float = 0.0) -> None:
         """All users are there: the phases are known and the schedule starts at `start_at` (Unix seconds).
@@ -159,7 +169,10 @@ class LoadSession:
         Every attempt has a record, written and reported before this returns or raises. `turn` None is a call that a
         user makes on its own account, without a turn. The message counts as open until its last attempt has ended.
         It is sent behind what the `dialogue` has so far, which then has the answer too, if one came.
+        Behind the stop line nothing is sent: the record says `dropped`.
         """
+        if not self.stop_line.take():
+            return self._drop(turn)
         self.in_flight.enter()
         try:
             return self._attempts(message, turn, dialogue)
@@ -171,7 +184,7 @@ class LoadSession:
         course = Course(self._retry, self._regions)
         first = record = self._attempt(invocation, message, self._new_record(turn), course, dialogue)
         while (wait_s := course.after(record)) is not None:
-            if not self.pause(wait_s):
+            if not self.pause(wait_s) or not self.stop_line.take():
                 break
             record = self._attempt(invocation, message, self._next_record(first), course, dialogue)
         return record
@@ -254,7 +267,8 @@ class LoadSession:
         return dialogue.history(room_for_history(model, max_tokens, system_tokens, estimate_tokens(message.text)))
 
     def _finish(self, record: InvocationRecord) -> None:
-        """Write and report."""
+        """Count, write and report."""
+        self.stop_line.ended(_cost_usd(record, self.options.catalog))
         self.call_meter.note(record)  # before the closed loop's calls get their own start as the intended one
         if record.intended_at is None:
             record.intended_at = record.started_at
@@ -267,12 +281,19 @@ class LoadSession:
 
     def record_dropped(self, turn: Turn) -> None:
         """Record an arrival that was never sent: no slot took it in time, or the test ended first."""
+        self._drop(turn)
+
+    def _drop(self, turn: Turn | None) -> InvocationRecord:
         record = self._new_record(turn)
-        if turn.wanted is not None:  # what a trace counts is counted although it was not sent
+        if turn is not None and turn.wanted is not None:  # what a trace counts is counted although it was not sent
             record.query_type = turn.wanted.query_type
+        if record.intended_at is None:
+            record.intended_at = now()
+        record.phase = record.phase or self.phases.name_at(record.intended_at)
         record.outcome = Outcome.DROPPED
         self._recorder.write(record)
         self._report(record)
+        return record
 
     def drain(self, timeout_s: float) -> int:
         """Send nothing new, let open calls finish; the number still open when the time was up.
@@ -302,3 +323,15 @@ class LoadSession:
         self._recorder.close()
         if self._responses is not None:
             self._responses.close()
+
+
+def _cost_usd(record: InvocationRecord, catalog: Catalog) -> float:
+    return call_cost_usd(
+        catalog,
+        record.model_id or "",
+        record.served_tier or record.requested_tier,
+        input_tokens=record.input_tokens,
+        output_tokens=record.output_tokens,
+        cache_read_tokens=record.cache_read_tokens,
+        cache_write_tokens=record.cache_write_tokens,
+    )

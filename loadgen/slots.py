@@ -47,6 +47,7 @@ def expected_slots(preparation: Preparation) -> int | None:
             options.max_tokens,
             default_catalog(),
             SystemPart(0 if options.system is None else options.system.tokens),
+            options.service_tier,
         )
     except UnknownModelError:
         return None

@@ -26,7 +26,7 @@ from scenarios.stages import write_stages
 #: Exit code of a Locust run that refused its configuration before it sent anything.
 LOCUST_REFUSED = 4
 
-NOTHING_SPENT = Spending(0, 0.0, 0)
+NOTHING_SPENT = Spending()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,14 @@ class CellRunner:
 
     def limit_reached(self) -> StopReason | None:
         """The limit that the cells so far have reached."""
-        return self.limits.reached(self._spent)
+        return self.limits.reached(self._spent, now())
 
     def run(self, cell: Cell, slots: int, number: int) -> CellEnd:
         """Run one cell to its end. `slots` are the users of Locust, `number` is its place in the suite from 1."""
         directory = self.identity.directory.cell(cell.cell)
         console = directory.path / "console.log"
-        watch = CellWatch(directory, self.catalog)
+        errors = self.limits.errors
+        watch = CellWatch(directory, self.catalog, *([] if errors is None else [errors.window_s]))
         if len(cell.stages) > 1:
             write_stages(directory.stages_yaml, cell.stages)
         # Made once: what happens to a trace file during the run is no concern of the progress.
@@ -77,12 +78,12 @@ class CellRunner:
 
         def look() -> StopReason | None:
             watch.update()
-            self._spent = _plus(spent_before, watch)
+            self._spent = spent_before + Spending(watch.tally.sent, watch.tally.cost_usd)
             self.progress.show(self._snapshot(cell, schedule, number, watch))
-            return self.limits.reached(self._spent)
+            return self._limit_of(watch)
 
         tree = ProcessTree(
-            [*locust_command(cell, slots, self.identity), "--stop-with-stdin"],
+            [*locust_command(cell, slots, self.identity, self.limits.left(spent_before)), "--stop-with-stdin"],
             environment=child_environment(os.environ, self.identity.endpoint),
             folder=PROJECT,
             console=console,
@@ -95,7 +96,6 @@ class CellRunner:
             tree.kill()
             raise
         tree.reap()
-        self._spent = _plus(spent_before, watch, in_flight=0)
         # What Locust refuses it says on its console; what went wrong later is in its log.
         logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
         return judge(
@@ -105,6 +105,15 @@ class CellRunner:
             planned_s=_planned_s(cell),
             processes_lost=_processes_lost(directory),
         )
+
+    def _limit_of(self, watch: CellWatch) -> StopReason | None:
+        """The limit that a running cell has come to."""
+        if watch.limit_reached is not None:
+            return StopReason(watch.limit_reached)
+        at = now()
+        if self.limits.errors is not None and self.limits.errors.is_passed(*watch.recent.count(at)):
+            return StopReason.MAX_ERROR_RATE
+        return self.limits.reached(self._spent, at)
 
     def _snapshot(self, cell: Cell, schedule: Schedule | None, number: int, watch: CellWatch) -> Snapshot:
         at, tally = now(), watch.tally
@@ -128,14 +137,6 @@ class CellRunner:
             dropped=tally.dropped,
             cost_usd=self._spent.cost_usd,
         )
-
-
-def _plus(before: Spending, watch: CellWatch, in_flight: int | None = None) -> Spending:
-    return Spending(
-        requests=before.requests + watch.tally.sent,
-        cost_usd=before.cost_usd + watch.tally.cost_usd,
-        in_flight=watch.in_flight if in_flight is None else in_flight,
-    )
 
 
 def _planned_s(cell: Cell) -> float:

@@ -33,9 +33,10 @@ from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS
 from orchestrator.identity import new_run_id
+from orchestrator.known_quotas import with_known_quotas
 from orchestrator.other_commands import COMMANDS, Command
 from orchestrator.preflight import Preparation, check_cost_is_known, check_surroundings, prepare
-from orchestrator.progress import make_progress
+from orchestrator.progress import event_line, make_progress
 from orchestrator.resume import check_directory
 from orchestrator.run_document import RunStart
 from orchestrator.settings import REPORT_FLAGS, report_overrides, resolve
@@ -54,8 +55,8 @@ DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 _EPILOG = """exit codes:
   0 all objectives met          4 configuration or usage error, nothing sent
   1 an objective failed         5 inconclusive: no data, too few samples, generator saturated
-  2 interrupted                 6 stopped by a safety limit (cost, requests)
-  3 internal error
+  2 interrupted                 6 stopped by a safety limit (cost, requests, error rate,
+  3 internal error                credentials about to expire)
 
 Every flag has an environment variable of the same name in capitals (--test-duration is TEST_DURATION).
 A flag wins over --set, that over the environment, that over the scenario, that over the default; plan shows where
@@ -181,7 +182,7 @@ def _prepare_all(namespace: argparse.Namespace) -> list[Preparation]:
     for file in files:
         try:
             given = vars(namespace) | _own_results_dir(namespace, file, len(files))
-            prepared.append(prepare(resolve(file, given, os.environ)))
+            prepared.append(with_known_quotas(prepare(resolve(file, given, os.environ))))
         except ScenarioError as error:
             problems += error.problems
     if problems:
@@ -228,12 +229,12 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         check_surroundings(preparation.settings)
         check_cost_is_known(preparation)
     _refuse_shared_directories(prepared)
+    as_json = prepared[0].settings.options.output_format == "json"
     remarks = [check_directory(preparation) for preparation in prepared]
     for preparation, remark in zip(prepared, remarks, strict=True):
         with reader_may_leave(sys.stderr):
-            print_all(sys.stderr, [*_masked([*plan_text(preparation), *_baseline_warnings(preparation)]), *remark])
+            _announce(preparation, remark, as_json=as_json)
         require_consent(preparation, sys.stdin, sys.stderr)
-    as_json = prepared[0].settings.options.output_format == "json"
     results: list[SuiteResult] = []
     with Signals() as signals:
         for preparation in prepared:
@@ -249,6 +250,14 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
             print_json(documents[0] if len(prepared) == 1 else {"schema_version": 1, "runs": documents})
     left_over = [ExitCode.INTERRUPTED] if len(results) < len(prepared) else []
     return worst([*(result.exit_code for result in results), *left_over])
+
+
+def _announce(preparation: Preparation, remark: Sequence[str], *, as_json: bool) -> None:
+    """The plan on stderr, before anything is sent."""
+    if as_json:
+        sys.stderr.write(event_line("plan", plan_document(preparation)) + "\n")
+    else:
+        print_all(sys.stderr, [*_masked([*plan_text(preparation), *_baseline_warnings(preparation)]), *remark])
 
 
 def _baseline_warnings(preparation: Preparation) -> list[str]:
@@ -273,7 +282,7 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
 
     at = now()
     start = RunStart(new_run_id(preparation.settings.scenario.name, at), tuple(arguments), at)
-    progress = make_progress()
+    progress = make_progress(as_events=preparation.settings.options.output_format == "json")
     try:
         return run_suite(preparation, start, progress, signals)
     finally:

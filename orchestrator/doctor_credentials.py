@@ -60,7 +60,7 @@ def look_at_credentials(endpoint: Endpoint, at: datetime) -> Finding:
         return ok("credentials", "placeholders of an emulator; a loopback address gets none of yours")
     try:
         check_credentials(endpoint)
-        facts = _find()
+        facts = find_credentials()
     except EndpointError as error:
         return misconfigured("credentials", "none can be used", clean(str(error)))
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, RuntimeError) as error:
@@ -86,7 +86,7 @@ def credentials_finding(facts: CredentialFacts, at: datetime) -> Finding:
     return ok("credentials", f"{text}; valid until {until}")
 
 
-def _find() -> CredentialFacts:
+def find_credentials() -> CredentialFacts:
     """The credentials that `check_credentials` has found to be there, asked for, so that they are refreshed."""
     token = os.environ.get(BEARER_TOKEN_VARIABLE)
     if token:
@@ -100,7 +100,9 @@ def _find() -> CredentialFacts:
         source += f", profile {clean(str(profile), 60)}"
     # botocore has no public name for it; where it goes away, nothing is said of the expiry.
     expiry = getattr(credentials, "_expiry_time", None)
-    return CredentialFacts(source, hasattr(credentials, "refresh_needed"), expiry)
+    # The environment of a process cannot change, although botocore reads it again.
+    is_renewed = hasattr(credentials, "refresh_needed") and credentials.method != "env"
+    return CredentialFacts(source, is_renewed, expiry)
 
 
 def api_key_expiry(token: str) -> datetime | None:

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 5
     """No data, too few samples, or a load generator that spoiled its own measurement."""
     LIMIT_REACHED = 6
-    """Stopped by a safety limit: cost or requests."""
+    """Stopped by a safety limit: cost, requests, error rate, credentials about to expire."""
 
 
 #: Worst first: the exit code of several suites is the first of these that one of them ended with.

@@ -11,7 +11,7 @@ from typing import Any
 from bedrock.catalog import Catalog
 from bedrock.invocation import elapsed_ms
 from bedrock.outcome import ERRORS, Outcome
-from bedrock.pricing import cost_usd
+from bedrock.pricing import call_cost_usd
 from scenarios.run_directory import CellDirectory
 
 #: Seconds over which the achieved rate is averaged.
@@ -110,24 +110,46 @@ class Tally:
 
 def record_cost_usd(record: Mapping[str, Any], catalog: Catalog) -> float:
     """USD of one record; 0 where it has no tokens, or no price is known (the report says which)."""
-    tier = record.get("served_tier") or record.get("requested_tier")
-    price = catalog.price(str(record.get("model_id")), tier)
-    if price is None or record.get("input_tokens") is None:
-        return 0.0
-    return cost_usd(
-        price,
-        record["input_tokens"],
-        record.get("output_tokens") or 0,
-        record.get("cache_read_tokens") or 0,
-        record.get("cache_write_tokens") or 0,
+    return call_cost_usd(
+        catalog,
+        str(record.get("model_id")),
+        record.get("served_tier") or record.get("requested_tier"),
+        input_tokens=record.get("input_tokens"),
+        output_tokens=record.get("output_tokens"),
+        cache_read_tokens=record.get("cache_read_tokens"),
+        cache_write_tokens=record.get("cache_write_tokens"),
     )
+
+
+class Recent:
+    """Attempts that ended within the last `window_s`, and how many of them failed; throttled ones did not."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._ended: deque[tuple[float, bool]] = deque()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count a record; what was never sent, or was cut off by the end of the test, says nothing."""
+        ended_at, outcome = record.get("ended_at"), record.get("outcome")
+        if isinstance(ended_at, int | float) and outcome not in (Outcome.ABORTED, Outcome.DROPPED):
+            self._ended.append((ended_at, outcome in ERRORS))
+
+    def count(self, now_s: float) -> tuple[int, int]:
+        """Attempts and failures of the window that ends now."""
+        # In the order of the files, which over several processes is only nearly that of time.
+        while self._ended and self._ended[0][0] < now_s - self._window_s:
+            self._ended.popleft()
+        return len(self._ended), sum(failed for _, failed in self._ended)
 
 
 class CellWatch:
     """Follows one cell's files."""
 
-    def __init__(self, directory: CellDirectory, catalog: Catalog) -> None:
+    def __init__(self, directory: CellDirectory, catalog: Catalog, error_window_s: float = RATE_WINDOW_S) -> None:
         self.tally = Tally()
+        self.recent = Recent(error_window_s)
+        #: The limit that a process has come to, as it says itself; it sends nothing more.
+        self.limit_reached: str | None = None
         self.phases: list[dict[str, Any]] = []
         self.started_at: float | None = None
         self._directory = directory
@@ -146,9 +168,11 @@ class CellWatch:
         for path in self._directory.all_requests():
             for record in decoded(self._records.setdefault(path, GrowingFile(path)).new_lines()):
                 self.tally.add(record, self._catalog)
+                self.recent.add(record)
         for path in self._directory.all_health():
             for sample in decoded(self._health.setdefault(path, GrowingFile(path)).new_lines()):
                 self._in_flight[path] = int(sample.get("in_flight") or 0)
+                self.limit_reached = self.limit_reached or sample.get("limit_reached")
         if self.started_at is None or len(self.phases) < 2:  # a ramp alone: not all users are there yet
             self._read_load()
 

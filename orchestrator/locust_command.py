@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedrock.endpoint import Endpoint
+from orchestrator.limits import Limits
 from scenarios.cells import Cell
 from scenarios.field_types import MANGAASSIST, NO_PREFIX, format_range_s, format_rps, format_seconds, format_window
 from scenarios.model import Failover, Request, Retry
@@ -57,6 +58,8 @@ class RunIdentity:
     #: Where master and workers of several processes meet. Locust's own default is one port for all of a machine's runs,
     #: whose workers would then serve each other's masters.
     master_port: int | None = None
+    #: Prices of the user's own, by which the limit of the cost is kept.
+    prices_file: Path | None = None
 
     @property
     def nonce(self) -> bool:
@@ -69,8 +72,10 @@ class RunIdentity:
         return self.request.cache_system
 
 
-def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
+def locust_command(cell: Cell, slots: int, identity: RunIdentity, limits: Limits) -> list[str]:
     """Arguments of `python -m locust` for one cell; `slots` are the users of a closed loop.
+
+    `limits` are what is left of the suite's for this cell.
 
     Every option is given, also where it is the default: an environment variable must not change a cell.
     """
@@ -86,7 +91,7 @@ def locust_command(cell: Cell, slots: int, identity: RunIdentity) -> list[str]:
             port = str(identity.master_port)
             command += ["--master-bind-port", port, "--master-port", port]
     options = _call_options(cell, identity) | _request_options(identity.request) | _stage_options(cell, identity)
-    options |= _load_options(cell) | _run_options(cell, identity)
+    options |= _load_options(cell) | _limit_options(limits, identity) | _run_options(cell, identity)
     command += [f"{option}={value}" for option, value in options.items() if value is not None]
     return command + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(identity, name)]
 
@@ -172,6 +177,14 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
         "--call-timeout": CALL_TIMEOUT,
         # The cell ends by itself long before: what a locust.conf of the user's says must not end it earlier.
         "--run-time": f"{math.ceil(cell.ramp_s + cell.warmup_s + cell.duration_s) + 86_400}s",
+    }
+
+
+def _limit_options(limits: Limits, identity: RunIdentity) -> dict[str, str | None]:
+    return {
+        "--max-requests": "" if limits.max_requests is None else str(limits.max_requests),
+        "--max-cost-usd": "" if limits.max_cost_usd is None else f"{limits.max_cost_usd:.12g}",
+        "--prices-file": "" if identity.prices_file is None else str(identity.prices_file.absolute()),
     }
 
 

@@ -162,6 +162,17 @@ def check_cost_is_known(preparation: Preparation) -> None:
         )
 
 
+def most_requests(preparation: Preparation) -> float | None:
+    """Requests if every attempt of every message failed; None where nothing is sent again.
+
+    Attempts are counted anew in each round of the regions (docs/retries.md).
+    """
+    scenario = preparation.settings.scenario
+    attempts = 1 if scenario.retry.policy == "none" else scenario.retry.max_attempts
+    times = attempts * max(len(scenario.failover.regions), 1)
+    return None if times == 1 else preparation.plan.requests * times
+
+
 def _emulator_problems(settings: Settings) -> Iterator[Problem]:
     section = settings.scenario.emulator
     if section is None:

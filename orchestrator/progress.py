@@ -1,20 +1,33 @@
-"""Where a suite is: a line every few seconds, or two live lines on a terminal. Always on stderr."""
+"""Where a suite is: lines every few seconds, JSON events, or a live display on a terminal. Always on stderr."""
 
 import contextlib
+import json
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TextIO
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
+from bedrock.clock import now
+from bedrock.outcome import mask_accounts
+from reports.text import clean_lines
 from scenarios.units import format_duration, format_rate
 
 #: Seconds between lines where stderr is no terminal.
 LINE_INTERVAL_S = 5.0
+
+#: A note quotes no more than so many lines, each no longer than this.
+_NOTE_LINES = 20
+_NOTE_WIDTH = 1000
+
+#: Nobody reading it, a closed stream or a terminal that is gone, is no reason to end a run.
+_READER_MAY_LEAVE = contextlib.suppress(OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +58,11 @@ def progress_line(snapshot: Snapshot) -> str:
 
 def _where(snapshot: Snapshot) -> str:
     elapsed, total = (format_duration(round(seconds)) for seconds in (snapshot.elapsed_s, snapshot.total_s))
-    place = f"[{snapshot.cell_number}/{snapshot.cells}] {snapshot.cell}"
-    return f"{place} · {snapshot.phase or 'starting'} · {elapsed} of about {total}"
+    return f"{_place(snapshot)} · {snapshot.phase or 'starting'} · {elapsed} of about {total}"
+
+
+def _place(snapshot: Snapshot) -> str:
+    return f"[{snapshot.cell_number}/{snapshot.cells}] {snapshot.cell}"
 
 
 def _how(snapshot: Snapshot) -> str:
@@ -97,44 +113,109 @@ class LineProgress:
 
     def show(self, snapshot: Snapshot) -> None:
         """Write the line if the last one is old enough."""
-        if self._clock() >= self._next_at:
-            self._next_at = self._clock() + self._interval_s
-            self.note(progress_line(snapshot))
+        if self.is_due():
+            self.write(progress_line(snapshot))
+
+    def is_due(self) -> bool:
+        """Whether the last line is old enough; the next one is then due an interval later."""
+        if self._clock() < self._next_at:
+            return False
+        self._next_at = self._clock() + self._interval_s
+        return True
 
     def note(self, text: str) -> None:
-        """Write a line at once. Nobody reading it is no reason to end a run."""
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            self._stream.write(text + "\n")
+        """Write lines at once."""
+        self.write(printable(text))
+
+    def write(self, line: str) -> None:
+        """Write a line as it is."""
+        with _READER_MAY_LEAVE:
+            self._stream.write(line + "\n")
             self._stream.flush()
 
     def close(self) -> None:
         """Nothing to tidy up."""
 
 
+class EventProgress:
+    """JSON lines, for programs: `progress` every few seconds, `note` for what happened (docs/running.md)."""
+
+    def __init__(
+        self, stream: TextIO, interval_s: float = LINE_INTERVAL_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._lines = LineProgress(stream, interval_s, clock)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Write an event if the last one is old enough."""
+        if self._lines.is_due():
+            self._lines.write(event_line("progress", asdict(snapshot)))
+
+    def note(self, text: str) -> None:
+        """Write an event at once."""
+        self._lines.write(event_line("note", {"text": printable(text)}))
+
+    def close(self) -> None:
+        """Nothing to tidy up."""
+
+
+def event_line(event: str, content: Mapping[str, Any]) -> str:
+    """An event as one line of JSON without account ids; `at` is Unix seconds."""
+    document = {"event": event, "at": round(now(), 3)} | dict(content)
+    return mask_accounts(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def printable(text: str) -> str:
+    """Text that may quote the service or a log: no terminal escapes, no secrets, not endless."""
+    return "\n".join(clean_lines(text, _NOTE_LINES, _NOTE_WIDTH))
+
+
 class LiveProgress:
-    """Two short lines on a terminal that are rewritten as things change."""
+    """A few lines on a terminal that are rewritten as things change. A terminal that is gone ends no run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
         # Refreshed by hand: a refresh thread would be one that is alive while processes are forked.
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
+        with _READER_MAY_LEAVE:
+            self._live.start()
 
     def show(self, snapshot: Snapshot) -> None:
         """Rewrite the lines."""
-        lines = f"{_where(snapshot)}\n  {_how(snapshot)}"
-        self._live.update(Text(lines, overflow="ellipsis", no_wrap=True), refresh=True)
+        with _READER_MAY_LEAVE:
+            self._live.update(panel(snapshot), refresh=True)
 
     def note(self, text: str) -> None:
         """Print above the live lines."""
-        self._console.print(Text(text))
+        with _READER_MAY_LEAVE:
+            self._console.print(Text(printable(text)))
 
     def close(self) -> None:
         """Remove the live lines."""
-        self._live.stop()
+        with _READER_MAY_LEAVE:
+            self._live.stop()
 
 
-def make_progress(stream: TextIO | None = None) -> Progress:
-    """The display that fits the stream (default stderr)."""
+def panel(snapshot: Snapshot) -> Group:
+    """What a terminal shows: where the suite is, a bar of its time, and the figures of the running cell."""
+    where = Text(f"{_place(snapshot)} · {snapshot.phase or 'starting'}", overflow="ellipsis", no_wrap=True)
+    time_row = Table.grid(padding=(0, 1), expand=True)
+    time_row.add_column(ratio=1)
+    time_row.add_column(no_wrap=True)
+    time_row.add_row(ProgressBar(snapshot.total_s, min(snapshot.elapsed_s, snapshot.total_s)), _time_left(snapshot))
+    figures = Text(f"  {_how(snapshot)}", overflow="fold")
+    return Group(where, time_row, figures)
+
+
+def _time_left(snapshot: Snapshot) -> str:
+    done = snapshot.cell_number - 1
+    left = format_duration(max(round(snapshot.total_s - snapshot.elapsed_s), 0))
+    return f"{done} of {snapshot.cells} cells done, {snapshot.cells - done} left · about {left} left"
+
+
+def make_progress(stream: TextIO | None = None, *, as_events: bool = False) -> Progress:
+    """The display that fits the stream (default stderr): events where they are asked for, else by the terminal."""
     target = stream or sys.stderr
-    return LiveProgress(target) if target.isatty() else LineProgress(target)
+    if as_events:
+        return EventProgress(target)
+    can_rewrite = target.isatty() and not Console(file=target).is_dumb_terminal
+    return LiveProgress(target) if can_rewrite else LineProgress(target)

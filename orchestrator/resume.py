@@ -120,5 +120,5 @@ def spent_in(directory: RunDirectory, catalog: Catalog) -> Spending:
     for path in (*directory.path.glob("cells/*"), *directory.set_aside.glob("*/cell")):
         watch = CellWatch(CellDirectory(path), catalog)
         watch.update()
-        total = Spending(total.requests + watch.tally.sent, total.cost_usd + watch.tally.cost_usd, 0)
+        total = total + Spending(watch.tally.sent, watch.tally.cost_usd)
     return total

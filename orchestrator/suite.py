@@ -20,8 +20,9 @@ from bedrock.outcome import mask_accounts
 from emulator.process import EmulatorError, EmulatorProcess
 from orchestrator.cell_config import config_hashes
 from orchestrator.cell_run import CellRunner
+from orchestrator.credential_expiry import credential_expiry
 from orchestrator.exit_codes import ExitCode
-from orchestrator.limits import Limits, StopReason
+from orchestrator.limits import StopReason, limits_of
 from orchestrator.locust_command import RunIdentity
 from orchestrator.preflight import Preparation
 from orchestrator.progress import Progress
@@ -146,7 +147,7 @@ class _Suite:
             self.document.set_endpoint(endpoint.url)
             runner = CellRunner(
                 identity=self._identity(endpoint),
-                limits=Limits(cost_limit_usd(scenario), scenario.budget.max_requests),
+                limits=limits_of(scenario.budget, cost_limit_usd(scenario), credential_expiry(endpoint)),
                 signals=self.signals,
                 progress=self.progress,
                 cells=len(self.preparation.plan.cells),
@@ -206,6 +207,7 @@ class _Suite:
             retry=settings.scenario.retry,
             failover=settings.scenario.failover,
             request=settings.scenario.request,
+            prices_file=settings.options.prices_file,
             master_port=_free_port() if settings.scenario.processes > 1 else None,
         )
 

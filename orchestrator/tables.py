@@ -11,15 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bedrock.catalog import default_catalog
-from orchestrator.preflight import Preparation, SessionsPlan
+from orchestrator.preflight import Preparation, SessionsPlan, most_requests
 from orchestrator.settings import Settings
 from reports.sections import comparison
 from reports.text import clean_tree
 from scenarios.cells import Cell
 from scenarios.model import Scenario
 from scenarios.patterns import REPLAY
-from scenarios.plan import CellPlan, CostRange, Plan, quota_share
+from scenarios.plan import EMULATOR, CellPlan, CostRange, Plan
 from scenarios.promise import SLA_S
 from scenarios.schedule import STAGES
 from scenarios.units import format_duration, format_rate
@@ -75,6 +74,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
         f"In all about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
         f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)}, {_cost_range(plan.cost)}"
     )
+    lines += _retry_sentence(preparation)
     if not settings.is_paid:
         lines.append("The target is an emulator: nothing is billed; costs are what AWS would charge.")
     if settings.options.record_responses:
@@ -90,6 +90,14 @@ def _order_sentences(scenario: Scenario, cells: int) -> list[str]:
     parts += [f"in {order.rounds} rounds"] if order.rounds > 1 else []
     parts += [f"with pauses of {format_duration(order.cool_down_s)}"] if order.cool_down_s else []
     return [f"Cells run {', '.join(parts)}."] if cells > 1 else []
+
+
+def _retry_sentence(preparation: Preparation) -> list[str]:
+    most = most_requests(preparation)
+    if most is None:
+        return []
+    text = f"Retries are not counted in this: at most {_count(most)} requests if every attempt failed"
+    return [f"{text}. A failed attempt has no output to pay for unless its stream broke off."]
 
 
 def settings_table(settings: Settings) -> Table:
@@ -129,7 +137,7 @@ def _cells_table(plan: Plan) -> Table:
             _count(planned.output_tokens),
             f"{planned.peak_in_flight:.1f}",
             str(planned.slots) if planned.cell.is_open else MISSING,
-            _quota_percent(quota_share(planned, default_catalog())),
+            _quota_percent(plan.quota_share(planned)),
             format_duration(round(planned.duration_s)),
             _cost(planned.cost),
         )
@@ -169,8 +177,8 @@ def _quota_sentence(plan: Plan, index: int) -> str:
         f"{_count(use.requests_per_minute)} requests and {_count(use.tokens_per_minute)} tokens in the busiest minute"
     )
     quota = f"{_limit(use.rpm_quota)} and {_limit(use.tpm_quota)}"
-    end = "; expect throttling on AWS" if use.exceeds else ""
-    return f"Quota: {use.model_id}: {asked} ({cells}); default quota {quota}{end}"
+    end = f"; expect throttling{_on_aws(plan)}" if use.exceeds else ""
+    return f"Quota: {use.model_id}: {asked} ({cells}); {use.source} quota {quota}{end}"
 
 
 def _quota_percent(share: float | None) -> str:
@@ -178,15 +186,20 @@ def _quota_percent(share: float | None) -> str:
 
 
 def _quota_cells(plan: Plan) -> list[str]:
-    """A sentence on the cells that a default account throttles."""
-    above = [planned.cell.cell for planned in plan.cells if (quota_share(planned, default_catalog()) or 0.0) > 1.0]
+    """A sentence on the cells that are throttled."""
+    above = [planned.cell.cell for planned in plan.cells if (plan.quota_share(planned) or 0.0) > 1.0]
     if not above:
         return []
     named = ", ".join(above[:_NAMED_CELLS])
     if above[_NAMED_CELLS:]:
         is_all = len(above) == len(plan.cells)
         named = f"all {len(above)} cells" if is_all else f"{named} and {len(above) - _NAMED_CELLS} more"
-    return [f"Above 100 % of the default quota a cell measures the quota on AWS, and not the model: {named}"]
+    return [f"Above 100 % of its quota a cell measures the quota{_on_aws(plan)}, and not the model: {named}"]
+
+
+def _on_aws(plan: Plan) -> str:
+    """An emulator without quotas of its own throttles nothing."""
+    return "" if any(use.source == EMULATOR for use in plan.quotas) else " on AWS"
 
 
 def _limit_warnings(preparation: Preparation) -> list[str]:
@@ -252,7 +265,7 @@ def _count(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
-def _limit(value: int | None) -> str:
+def _limit(value: float | None) -> str:
     return "no limit" if value is None else f"{value:,}"
 
 
@@ -289,11 +302,12 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
         "system_prompt": None if preparation.system is None else preparation.system.summary(),
         "sessions": None if preparation.sessions is None else _sessions_document(preparation.sessions),
         "notes": list(preparation.doubts),
-        "cells": [_planned_cell(planned) for planned in plan.cells],
+        "cells": [_planned_cell(planned, plan) for planned in plan.cells],
         "skipped": [{"cell": cell.cell, "reason": cell.reason} for cell in plan.skipped],
         "total": {
             "cells": len(plan.cells),
             "requests": plan.requests,
+            "most_requests": most_requests(preparation),
             "input_tokens": plan.input_tokens,
             "output_tokens": plan.output_tokens,
             "peak_in_flight": plan.peak_in_flight,
@@ -310,6 +324,7 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
                 "rpm_quota": use.rpm_quota,
                 "tokens_per_minute": use.tokens_per_minute,
                 "tpm_quota": use.tpm_quota,
+                "source": use.source,
                 "exceeds": use.exceeds,
             }
             for use in plan.quotas
@@ -321,14 +336,14 @@ def _sessions_document(sessions: SessionsPlan) -> dict[str, Any]:
     return {"name": sessions.name, **asdict(sessions.shape), "history_tokens": sessions.history_tokens}
 
 
-def _planned_cell(planned: CellPlan) -> dict[str, Any]:
+def _planned_cell(planned: CellPlan, plan: Plan) -> dict[str, Any]:
     return planned.cell.to_dict() | {
         "requests": planned.requests,
         "input_tokens": planned.input_tokens,
         "output_tokens": planned.output_tokens,
         "peak_in_flight": planned.peak_in_flight,
         "slots": planned.slots,
-        "quota_share": quota_share(planned, default_catalog()),
+        "quota_share": plan.quota_share(planned),
         "planned_duration_s": planned.duration_s,
         "cost_usd": _cost_document(planned.cost),
     }

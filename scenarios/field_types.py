@@ -151,6 +151,14 @@ def format_range_s(range_s: tuple[float, float]) -> str:
     return "-".join(format_seconds(seconds) for seconds in range_s)
 
 
+def _positive_share(text: Any) -> float:
+    share = parse_share(text)
+    if share <= 0:
+        raise UnitError(f"{text!r} must be more than 0%")
+    return share
+
+
+_SHARE = _quantity(_positive_share, lambda share: f"{_number(share * 100)}%", "20%")
 _DURATION = _quantity(_positive_duration_s, format_seconds, "30s")
 _WAIT = _quantity(parse_duration_s, format_seconds, "5s")
 _RATE = _quantity(_positive_rate_rps, format_rps, "5/s")
@@ -160,6 +168,7 @@ _WINDOW = _quantity(parse_window, format_window, "40%-60%")
 _RANGE = _quantity(parse_duration_range_s, format_range_s, "0.5s-1.5s")
 
 DurationS = Annotated[float, *_DURATION]
+Share = Annotated[float, *_SHARE]
 WaitS = Annotated[float, *_WAIT]
 RateRps = Annotated[float, *_RATE]
 StartRateRps = Annotated[float, *_START_RATE]

@@ -42,6 +42,7 @@ from scenarios.field_types import (
     RegionPrefix,
     RetryPolicyName,
     ServiceTier,
+    Share,
     SpawnRate,
     StageName,
     StartRateRps,
@@ -221,7 +222,12 @@ class Budget(Section):
     """Limits of the whole suite; reaching one stops it with exit code 6 and everything written."""
 
     max_cost_usd: CostLimit = Field(None, description="Cost in USD, from the tokens seen so far; none for no limit.")
-    max_requests: Count | None = Field(None, description="Requests sent.")
+    max_requests: Count | None = Field(None, description="Requests sent, retries too.")
+    max_error_rate: Share | None = Field(
+        None, description="Share of attempts that fail within error_window; throttled ones are no errors."
+    )
+    error_window_s: DurationS = Field(30.0, alias="error_window", description="Time over which max_error_rate counts.")
+    error_min_requests: Count = Field(20, description="Attempts in the window that it takes to judge.")
 
 
 class Request(Section):

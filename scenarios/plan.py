@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean
 from typing import Protocol
 
-from bedrock.catalog import Catalog, Model, Price
+from bedrock.catalog import ASSUMED_TIER_SPEEDS, Catalog, Model, Price, TierSpeed
 from bedrock.pricing import cost_usd
 from bedrock.tokens import estimate_tokens
 from scenarios.cells import Cell
@@ -29,6 +29,9 @@ CELL_OVERHEAD_S = 3.0
 
 #: Seconds a suite takes beside its cells: the emulator, the analysis, the report.
 SUITE_OVERHEAD_S = 12.0
+
+#: Sources of quotas.
+DEFAULT, EMULATOR, ACCOUNT = "default", "emulator", "Service Quotas"
 
 #: Slots of the open loop: this many times the expected calls in flight ...
 SLOT_FACTOR = 3.0
@@ -92,7 +95,9 @@ class CostRange:
 class ModelPlan:
     """A cell's traffic to one model. `input_tokens` are all of a request, `cached_tokens` those of them in the cache.
 
-    Tokens a minute count the quota's way: input that is not cached + output x burn-down.
+    Tokens a minute are the most that the quota holds against the model: of calls that have ended in the busiest minute
+    input that is not cached + output x burn-down, of those in flight at its end the reservation, all input + max_tokens
+    (bedrock.md section 3). A call that does not fit with its reservation is throttled.
     """
 
     model_id: str
@@ -125,8 +130,17 @@ class CellPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownQuota:
+    """Requests and tokens a minute that a model id may take, None where there is no such quota, and who says so."""
+
+    rpm: float | None
+    tpm: float | None
+    source: str = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaUse:
-    """The busiest minute that any cell asks of a model against the account's default quota (None: no quota).
+    """The busiest minute that any cell asks of a model against its quota (None: no quota). `source` says whose.
 
     Most requests and most tokens may be those of two cells: small prompts at a high rate, large ones at a low.
     """
@@ -134,14 +148,15 @@ class QuotaUse:
     model_id: str
     requests_cell: str
     requests_per_minute: float
-    rpm_quota: int | None
+    rpm_quota: float | None
     tokens_cell: str
     tokens_per_minute: float
-    tpm_quota: int | None
+    tpm_quota: float | None
+    source: str = DEFAULT
 
     @property
     def exceeds(self) -> bool:
-        """Whether the plan asks for more than the default quota, so that throttling is to be expected."""
+        """Whether the plan asks for more than the quota, so that throttling is to be expected."""
         return _above(self.requests_per_minute, self.rpm_quota) or _above(self.tokens_per_minute, self.tpm_quota)
 
 
@@ -159,6 +174,23 @@ class Plan:
     cost: CostRange | None
     quotas: tuple[QuotaUse, ...]
 
+    def quota_share(self, planned: CellPlan) -> float | None:
+        """The most that a cell's busiest minute takes of a model's quota, of requests or of tokens, as a fraction.
+
+        Above 1 the cell measures the quota and not the model. None where no model has a quota.
+        """
+        known = {use.model_id: use for use in self.quotas}
+        shares = [
+            asked / quota
+            for model in planned.models
+            for asked, quota in (
+                (model.requests_per_minute, known[model.model_id].rpm_quota),
+                (model.tokens_per_minute, known[model.model_id].tpm_quota),
+            )
+            if quota
+        ]
+        return max(shares, default=None)
+
 
 def assumed_output_tokens(max_tokens: int) -> float:
     """Mean output tokens of an answer: E[min(X, max_tokens)] of the assumed lognormal X (its limited expectation)."""
@@ -168,11 +200,11 @@ def assumed_output_tokens(max_tokens: int) -> float:
     return mean * normal.cdf(z - OUTPUT_TOKENS_SIGMA) + max_tokens * (1.0 - normal.cdf(z))
 
 
-def assumed_e2e_s(model: Model, input_tokens: float, output_tokens: float) -> float:
-    """Mean seconds of a call: mean of the lognormal TTFT, prefill of the input, decoding of the output."""
-    speed = model.assumed
+def assumed_e2e_s(model: Model, input_tokens: float, output_tokens: float, tier: str = "default") -> float:
+    """Mean seconds of a call in a tier: mean of the lognormal TTFT, prefill of the input, decoding of the output."""
+    speed, factors = model.assumed, ASSUMED_TIER_SPEEDS.get(tier, TierSpeed())
     ttft_ms = speed.ttft_ms * math.exp(speed.ttft_sigma**2 / 2.0) + speed.prefill_ms_per_token * input_tokens
-    return ttft_ms / 1000.0 + output_tokens / speed.output_tokens_per_s
+    return ttft_ms * factors.ttft_factor / 1000.0 + output_tokens / (speed.output_tokens_per_s * factors.speed_factor)
 
 
 def slots_for(in_flight: float) -> int:
@@ -182,10 +214,14 @@ def slots_for(in_flight: float) -> int:
 
 
 def mean_e2e_s(
-    sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart = NO_SYSTEM
+    sample: Sequence[SampledMessage],
+    max_tokens: int,
+    catalog: Catalog,
+    system: SystemPart = NO_SYSTEM,
+    tier: str = "default",
 ) -> float:
     """Expected seconds of a call; UnknownModelError for a model whose speed nobody knows."""
-    return _mean_e2e_s(_parts(sample, max_tokens, catalog, system))
+    return _mean_e2e_s(_parts(sample, max_tokens, catalog, system, tier))
 
 
 def make_plan(
@@ -196,10 +232,12 @@ def make_plan(
     shape: SessionShape = ONE_SHOT,
     *,
     cool_down_s: float = 0.0,
+    quotas: Mapping[str, KnownQuota] | None = None,
 ) -> Plan:
     """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one.
 
     `shape` is that of the conversations which arrive, or which users hold; `cool_down_s` the pause between two cells.
+    `quotas` are those that are known, by model id as sent; for others the account's default quota is taken.
     """
     all_cells = tuple(cells)
     planned = tuple(
@@ -215,7 +253,7 @@ def make_plan(
         peak_in_flight=max((cell.peak_in_flight for cell in planned), default=0.0),
         duration_s=math.fsum(cell.duration_s for cell in planned) + pauses_s + SUITE_OVERHEAD_S,
         cost=_total_cost(cell.cost for cell in planned),
-        quotas=_quota_use(planned, catalog),
+        quotas=_quota_use(planned, quotas or {}, catalog),
     )
 
 
@@ -227,10 +265,11 @@ def plan_cell(
     shape: SessionShape = ONE_SHOT,
 ) -> CellPlan:
     """The plan of one cell. Conversations that its end cuts short are counted whole: it may send less, never more."""
-    parts = _parts(sample, cell.max_tokens, catalog, system)
+    parts = _parts(sample, cell.max_tokens, catalog, system, cell.service_tier)
     e2e_s = _mean_e2e_s(parts)
-    requests, requests_per_minute, in_flight = _load(cell, e2e_s, shape)
-    models = tuple(_plan_model(cell, part, requests, requests_per_minute, catalog) for part in parts)
+    load = _load(cell, e2e_s, shape)
+    requests, in_flight = load.requests, load.in_flight
+    models = tuple(_plan_model(cell, part, load, in_flight * part.e2e_s / e2e_s, catalog) for part in parts)
     return CellPlan(
         cell=cell,
         requests=requests,
@@ -249,19 +288,41 @@ def _peak_thinking(cell: Cell, shape: SessionShape) -> float:
     return cell.schedule().peak_rps * shape.thinking_s if shape.thinking_s else 0.0
 
 
-def _load(cell: Cell, e2e_s: float, shape: SessionShape) -> tuple[float, float, float]:
+@dataclass(frozen=True, slots=True)
+class _Load:
     """Requests in all, requests in the busiest minute, and peak calls in flight (Little's law)."""
+
+    requests: float
+    per_minute: float
+    in_flight: float
+
+
+def _load(cell: Cell, e2e_s: float, shape: SessionShape) -> _Load:
     if cell.is_open:
         schedule = cell.schedule()
         requests = schedule.expected_between(0.0, schedule.duration_s) * shape.turns
-        return requests, schedule.busiest(60.0) * shape.turns, schedule.peak_rps * shape.turns * e2e_s
+        return _Load(requests, schedule.busiest(60.0) * shape.turns, schedule.peak_rps * shape.turns * e2e_s)
     profile = cell.user_profile()
     # The mean time of one message: a conversation and the pause behind it, shared by its messages.
     cycle_s = (shape.lasts_s(e2e_s) + sum(cell.think_time_s) / 2.0) / shape.turns
     # While users are started, half of them run on average.
-    requests = (profile.user_seconds + profile.users_at(0.0) * cell.ramp_s / 2.0) / cycle_s
+    cycles = (profile.user_seconds + profile.users_at(0.0) * cell.ramp_s / 2.0) / cycle_s
+    # Conversations are too long for their first message to count.
+    requests = cycles + (_first_calls(cell, profile.users_at(0.0), e2e_s, cycle_s) if shape == ONE_SHOT else 0.0)
     per_minute = min(requests, profile.busiest(60.0) / cycle_s)
-    return requests, per_minute, profile.peak_users * e2e_s / cycle_s
+    return _Load(requests, per_minute, profile.peak_users * e2e_s / cycle_s)
+
+
+def _first_calls(cell: Cell, users: int, e2e_s: float, cycle_s: float) -> float:
+    """Calls beyond time / cycle, because a test begins with none in flight.
+
+    A user who starts before the first answer calls after any part of a think time, and not of a whole cycle. With a
+    first call after m on average, a user makes (T - m) / cycle + 1/2 calls in T seconds (renewal theory), which is
+    1/2 - m / cycle more. Later users come in step with the rest and make no more.
+    """
+    early = users * min(1.0, e2e_s / cell.ramp_s) if cell.ramp_s > 0.0 else float(users)
+    first_call_s = cell.think_time_s[1] / 2.0
+    return early * max(0.5 - first_call_s / cycle_s, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +345,9 @@ def _mean_e2e_s(parts: Sequence["_Part"]) -> float:
     return math.fsum(part.share * part.e2e_s for part in parts)
 
 
-def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart) -> list[_Part]:
+def _parts(
+    sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart, tier: str
+) -> list[_Part]:
     by_model: dict[str, list[SampledMessage]] = {}
     for message in sample:
         by_model.setdefault(message.model_id, []).append(message)
@@ -297,16 +360,17 @@ def _parts(sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, 
         cached_tokens = system.cached_tokens(model)
         output_tokens = fmean(map(assumed_output_tokens, allowed))
         most = fmean(min(tokens, model.max_output_tokens) for tokens in allowed)
-        e2e_s = assumed_e2e_s(model, input_tokens - cached_tokens, output_tokens)
+        e2e_s = assumed_e2e_s(model, input_tokens - cached_tokens, output_tokens, tier)
         share = len(messages) / len(sample)
         parts.append(_Part(model, share, input_tokens, cached_tokens, output_tokens, most, e2e_s))
     return parts
 
 
-def _plan_model(cell: Cell, part: _Part, requests: float, per_minute: float, catalog: Catalog) -> ModelPlan:
+def _plan_model(cell: Cell, part: _Part, load: _Load, in_flight: float, catalog: Catalog) -> ModelPlan:
+    """A model's part of a cell; `in_flight` are the calls in flight if the model had all of the load."""
     sent_id = cell.sent_id(part.model.id)
     price = catalog.price(sent_id, cell.service_tier)
-    cost = None if price is None else _cost_range(part, requests * part.share, price)
+    cost = None if price is None else _cost_range(part, load.requests * part.share, price)
     return ModelPlan(
         model_id=sent_id,
         share=part.share,
@@ -314,12 +378,18 @@ def _plan_model(cell: Cell, part: _Part, requests: float, per_minute: float, cat
         cached_tokens=part.cached_tokens,
         output_tokens=part.output_tokens,
         e2e_s=part.e2e_s,
-        requests_per_minute=per_minute * part.share,
-        tokens_per_minute=per_minute
-        * part.share
-        * (part.input_tokens - part.cached_tokens + part.model.burndown * part.output_tokens),
+        requests_per_minute=load.per_minute * part.share,
+        tokens_per_minute=_held_tokens(part, load.per_minute * part.share, in_flight * part.share),
         cost=cost,
     )
+
+
+def _held_tokens(part: _Part, calls: float, in_flight: float) -> float:
+    """Tokens held against the quota at the end of a minute with so many calls, of which some are still in flight."""
+    settled = part.input_tokens - part.cached_tokens + part.model.burndown * part.output_tokens
+    reserved = part.input_tokens + part.most_output_tokens
+    open_calls = min(calls, in_flight)
+    return (calls - open_calls) * settled + open_calls * max(reserved, settled)
 
 
 def _cost_range(part: _Part, calls: float, price: Price) -> CostRange:
@@ -344,14 +414,20 @@ def _total_cost(costs: Iterable[CostRange | None]) -> CostRange | None:
     return total
 
 
-def _quota_use(cells: Sequence[CellPlan], catalog: Catalog) -> tuple[QuotaUse, ...]:
+def _quota_use(cells: Sequence[CellPlan], quotas: Mapping[str, KnownQuota], catalog: Catalog) -> tuple[QuotaUse, ...]:
     busiest: dict[str, QuotaUse] = {}
     for planned in cells:
         for model in planned.models:
-            use = _use_of(planned, model, catalog)
+            quota = quotas.get(model.model_id) or _default_quota(planned.cell, model, catalog)
+            use = _use_of(planned, model, quota)
             known = busiest.get(model.model_id)
             busiest[model.model_id] = use if known is None else _busier(known, use)
     return tuple(busiest.values())
+
+
+def with_quotas(plan: Plan, quotas: Mapping[str, KnownQuota], catalog: Catalog) -> Plan:
+    """The plan against other quotas, by model id as sent; the default quota where none is given."""
+    return replace(plan, quotas=_quota_use(plan.cells, quotas, catalog))
 
 
 def _busier(known: QuotaUse, other: QuotaUse) -> QuotaUse:
@@ -363,9 +439,13 @@ def _busier(known: QuotaUse, other: QuotaUse) -> QuotaUse:
     return known
 
 
-def _use_of(planned: CellPlan, model: ModelPlan, catalog: Catalog) -> QuotaUse:
+def _default_quota(cell: Cell, model: ModelPlan, catalog: Catalog) -> KnownQuota:
     entry = catalog.resolve(model.model_id)
-    quota = entry.cross_region_quota if planned.cell.region_prefix else entry.quota
+    quota = entry.cross_region_quota if cell.region_prefix else entry.quota
+    return KnownQuota(quota.rpm, quota.tpm)
+
+
+def _use_of(planned: CellPlan, model: ModelPlan, quota: KnownQuota) -> QuotaUse:
     return QuotaUse(
         model_id=model.model_id,
         requests_cell=planned.cell.cell,
@@ -374,23 +454,9 @@ def _use_of(planned: CellPlan, model: ModelPlan, catalog: Catalog) -> QuotaUse:
         tokens_cell=planned.cell.cell,
         tokens_per_minute=model.tokens_per_minute,
         tpm_quota=quota.tpm,
+        source=quota.source,
     )
 
 
-def quota_share(planned: CellPlan, catalog: Catalog) -> float | None:
-    """The most that a cell's busiest minute takes of a model's default quota, of requests or of tokens, as a fraction.
-
-    Above 1 the cell measures the quota and not the model. None where no model has a quota.
-    """
-    uses = [_use_of(planned, model, catalog) for model in planned.models]
-    shares = [
-        asked / quota
-        for use in uses
-        for asked, quota in ((use.requests_per_minute, use.rpm_quota), (use.tokens_per_minute, use.tpm_quota))
-        if quota
-    ]
-    return max(shares, default=None)
-
-
-def _above(value: float, limit: int | None) -> bool:
+def _above(value: float, limit: float | None) -> bool:
     return limit is not None and value > limit

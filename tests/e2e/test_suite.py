@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from typing import Any
 import psutil
 import pytest
 
+from bedrock.catalog import default_catalog
+from orchestrator.live import record_cost_usd
 from scenarios.run_directory import RunDirectory
 
 pytestmark = pytest.mark.e2e
@@ -164,7 +167,6 @@ def test_json_format_writes_one_document_and_nothing_else(tiny):
 
     assert document == tiny.summary
     assert Path(paths["report_html"]) == tiny.directory.report_html.absolute()
-    assert "Plan" in tiny.stderr
 
 
 def test_the_results_directory_has_everything_of_the_contract(tiny):
@@ -245,12 +247,57 @@ def test_a_second_signal_aborts_and_still_leaves_a_report(tmp_path):
 
 
 def test_a_limit_on_requests_stops_the_suite_with_6(tmp_path):
-    ended = wait(start(tmp_path, LONG, "--max-requests", "30"), tmp_path)
+    ended = wait(start(tmp_path, LONG, "--max-requests", "30", "--processes", "2"), tmp_path)
 
     assert ended.exit_code == 6, ended.stderr
     assert ended.run["stopped_by"] == "max_requests"
     assert ended.directory.report_html.exists()
-    assert len(truth_of(ended.directory)) >= 25
+    assert 25 <= len(truth_of(ended.directory)) <= 30, "each process has its half, and stops there"
+
+
+def test_a_limit_on_cost_stops_the_suite_within_the_cost_of_the_calls_in_flight(tmp_path):
+    ended = wait(start(tmp_path, LONG, "--rates", "40/s", "--max-cost-usd", "0.002", "--processes", "2"), tmp_path)
+
+    assert ended.exit_code == 6, ended.stderr
+    assert ended.run["stopped_by"] == "max_cost_usd"
+    records = records_of(ended.directory)
+    costs = [record_cost_usd(record, default_catalog()) for record in records]
+    last_sent_at = max(record["started_at"] for record in records if record["started_at"])
+    in_flight = math.fsum(
+        cost for record, cost in zip(records, costs, strict=True) if (record["ended_at"] or 0.0) > last_sent_at
+    )
+    assert 0.0015 < math.fsum(costs) <= 0.002 + in_flight
+    assert ended.summary["total"]["metrics"]["cost_usd"] == pytest.approx(math.fsum(costs))
+
+
+def test_too_many_errors_stop_the_suite_with_6(tmp_path):
+    faults = "  faults: [{kind: error, code: InternalServerException}]\n"
+    budget = "budget: {max_error_rate: 50%, error_min_requests: 5}\n"
+    ended = wait(start(tmp_path, LONG + faults + budget), tmp_path)
+
+    assert ended.exit_code == 6, ended.stderr
+    assert ended.run["stopped_by"] == "max_error_rate"
+    assert [cell["status"] for cell in ended.run["cells"]] == ["interrupted", "pending"]
+
+
+def test_a_report_that_cannot_be_written_is_an_internal_error_with_a_log(tiny, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny.directory.path, copy)
+    RunDirectory(copy).summary_json.unlink()
+    RunDirectory(copy).summary_json.mkdir()
+
+    done = report(RunDirectory(copy))
+
+    assert done.returncode == 3
+    assert "Traceback" in Path(done.stderr.rsplit("The traceback is in ", 1)[1].strip()).read_text(encoding="utf-8")
+
+
+def test_the_progress_of_a_run_can_be_followed_as_json_lines(tiny):
+    events = [json.loads(line) for line in tiny.stderr.splitlines()]
+
+    assert [events[0]["event"], events[-1]["event"]] == ["plan", "note"]
+    assert "progress" in {event["event"] for event in events}
+    assert events[0]["total"]["cells"] == len(tiny.run["cells"])
 
 
 def test_throttling_in_the_summary_is_that_of_the_truth(tmp_path):

@@ -190,3 +190,22 @@ def test_requests_carry_nothing_that_was_not_asked_for() -> None:
     options = read_options(parsed())
 
     assert (options.system, options.latency, options.stop_sequences, options.request_metadata) == (None, None, (), {})
+
+
+def test_limits_of_a_test_are_none_where_nothing_is_said() -> None:
+    free, limited = read_options(parsed()), read_options(parsed("--max-requests", "0", "--max-cost-usd", "0.05"))
+
+    assert (free.max_requests, free.max_cost_usd) == (None, None)
+    assert (limited.max_requests, limited.max_cost_usd) == (0, 0.05)
+    assert read_options(parsed("--max-cost-usd", "none")).max_cost_usd is None
+
+
+def test_a_limit_that_is_none_is_refused_with_its_option() -> None:
+    with pytest.raises(OptionsError) as caught:
+        read_options(parsed("--max-requests", "-1", "--max-cost-usd", "nan", "--prices-file", "nowhere.yaml"))
+
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "--max-requests",
+        "--max-cost-usd",
+        "--prices-file",
+    ]

@@ -1,37 +1,84 @@
 """When a suite must stop."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from bedrock.endpoint import Endpoint
+from orchestrator.credential_expiry import credential_expiry, final_expiry
+from orchestrator.doctor_credentials import CredentialFacts
 from orchestrator.exit_codes import ExitCode, worst
-from orchestrator.limits import Limits, Spending, StopReason
+from orchestrator.limits import EXPIRY_MARGIN_S, ErrorLimit, Limits, Spending, StopReason, limits_of
+from scenarios.model import Budget
 
 
 def test_without_limits_nothing_stops_a_suite():
-    assert Limits().reached(Spending(10**9, 10.0**9, 10**6)) is None
+    assert Limits().reached(Spending(10**9, 10.0**9), at=1e10) is None
 
 
-def test_calls_in_flight_count_because_they_are_sent_and_paid_for():
-    limits = Limits(max_requests=100)
+def test_a_limit_is_reached_by_what_all_cells_together_used_up():
+    limits = Limits(max_cost_usd=1.0, max_requests=100)
 
-    assert limits.reached(Spending(requests=90, cost_usd=0.0, in_flight=9)) is None
-    assert limits.reached(Spending(requests=90, cost_usd=0.0, in_flight=10)) is StopReason.MAX_REQUESTS
-
-
-def test_the_cost_of_calls_in_flight_is_taken_as_the_mean_so_far():
-    limits = Limits(max_cost_usd=1.0)
-
-    assert limits.reached(Spending(requests=90, cost_usd=0.9, in_flight=9)) is None
-    assert limits.reached(Spending(requests=90, cost_usd=0.9, in_flight=11)) is StopReason.MAX_COST_USD
-    assert limits.reached(Spending(requests=0, cost_usd=0.0, in_flight=11)) is None
+    assert limits.reached(Spending(60, 0.5) + Spending(39, 0.4)) is None
+    assert limits.reached(Spending(60, 0.5) + Spending(40, 0.4)) is StopReason.MAX_REQUESTS
+    assert limits.reached(Spending(60, 0.5) + Spending(39, 0.5)) is StopReason.MAX_COST_USD
 
 
-@given(st.integers(0, 10**6), st.floats(0, 1e4), st.integers(0, 10**4), st.integers(1, 10**6), st.floats(0.001, 1e4))
-def test_more_spending_never_takes_a_stop_back(requests, cost, in_flight, max_requests, max_cost):
-    limits = Limits(max_cost, max_requests)
+def test_a_cell_gets_what_the_others_left():
+    limits = Limits(max_cost_usd=1.0, max_requests=100)
 
-    if limits.reached(Spending(requests, cost, in_flight)) is not None:
-        assert limits.reached(Spending(requests + 1, cost + 1.0, in_flight)) is not None
+    left = limits.left(Spending(70, 0.75))
+    assert (left.max_requests, left.max_cost_usd) == (30, 0.25)
+    assert (limits.left(Spending(101, 2.0)).max_requests, Limits().left(Spending(1, 1.0))) == (0, Limits())
+
+
+def test_credentials_that_are_about_to_expire_end_the_suite_while_they_still_work():
+    limits = Limits(expires_at=1000.0)
+
+    assert limits.reached(Spending(), at=1000.0 - EXPIRY_MARGIN_S - 1.0) is None
+    assert limits.reached(Spending(), at=1000.0 - EXPIRY_MARGIN_S) is StopReason.CREDENTIAL_EXPIRY
+
+
+def test_the_error_rate_is_judged_only_by_enough_attempts():
+    limit = ErrorLimit(share=0.2, window_s=30.0, min_requests=20)
+
+    assert not limit.is_passed(attempts=19, failures=19)
+    assert not limit.is_passed(attempts=20, failures=4)
+    assert limit.is_passed(attempts=20, failures=5)
+
+
+def test_the_budget_of_a_scenario_sets_the_limits():
+    budget = Budget.model_validate({"max_requests": 5, "max_error_rate": "10%", "error_window": "1m"})
+
+    assert limits_of(budget, 2.0, None) == Limits(2.0, 5, ErrorLimit(0.1, 60.0, 20))
+    assert limits_of(Budget.model_validate({}), None, None) == Limits()
+
+
+@pytest.mark.parametrize(
+    ("facts", "expiry"),
+    [
+        (CredentialFacts("env", is_renewed=False, expires_at=datetime.fromtimestamp(1000.0, UTC)), 1000.0),
+        (CredentialFacts("sso", is_renewed=True, expires_at=datetime.fromtimestamp(1000.0, UTC)), None),
+        (CredentialFacts("a file"), None),
+    ],
+)
+def test_only_credentials_that_nothing_renews_end(facts, expiry):
+    assert final_expiry(facts) == expiry
+
+
+def test_credentials_of_the_environment_end_when_it_says(monkeypatch):
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_CREDENTIAL_EXPIRATION": ends.isoformat(),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK", raising=False)
+
+    assert credential_expiry(Endpoint("us-east-1", None)) == pytest.approx(ends.timestamp())
+    assert credential_expiry(Endpoint("us-east-1", "http://127.0.0.1:1")) is None
 
 
 def test_several_suites_end_with_the_worst_of_their_codes():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock.catalog import default_catalog
-from orchestrator.live import CellWatch, GrowingFile, LatencyBuckets, Tally, decoded, record_cost_usd
+from orchestrator.live import CellWatch, GrowingFile, LatencyBuckets, Recent, Tally, decoded, record_cost_usd
 from scenarios.run_directory import CellDirectory, write_json
 
 CATALOG = default_catalog()
@@ -81,6 +81,22 @@ def test_a_tally_counts_what_was_sent_and_what_became_of_it():
     assert tally.cost_usd == pytest.approx((1000 * 0.8 + 100 * 3.2) / 1e6)
 
 
+def test_only_what_ended_lately_counts_as_recent_and_throttles_are_no_failures():
+    recent = Recent(window_s=10.0)
+    for ended_at, outcome in (
+        (80.0, "timeout"),
+        (95.0, "timeout"),
+        (96.0, "ok"),
+        (97.0, "throttled"),
+        (98.0, "aborted"),
+    ):
+        recent.add(record(ended_at=ended_at, outcome=outcome))
+    recent.add(record(ended_at=None, outcome="dropped"))
+
+    assert recent.count(100.0) == (3, 1)
+    assert recent.count(200.0) == (0, 0)
+
+
 def test_cost_is_that_of_the_tier_that_served_the_call():
     flex = record_cost_usd(record(requested_tier="priority", served_tier="flex"), CATALOG)
 
@@ -128,8 +144,10 @@ def test_a_watch_follows_all_processes_of_a_cell_and_survives_a_torn_line(tmp_pa
     assert (watch.tally.sent, watch.in_flight) == (2, 5)
 
     append(directory.requests("worker-0"), whole[20:])
+    append(directory.health("worker-0"), lines_of({"in_flight": 3, "limit_reached": "max_requests"}))
+    append(directory.health("worker-1"), lines_of({"in_flight": 2, "limit_reached": None}))
     watch.update()
-    assert watch.tally.sent == 3
+    assert (watch.tally.sent, watch.limit_reached) == (3, "max_requests")
 
 
 def test_a_watch_knows_the_phase_once_the_schedule_is_fixed(tmp_path):

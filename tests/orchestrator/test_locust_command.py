@@ -8,6 +8,7 @@ import pytest
 
 from bedrock.catalog import default_catalog
 from bedrock.endpoint import Endpoint
+from orchestrator.limits import Limits
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from scenarios.cells import Cell, expand
 from scenarios.model import Failover, Request, Retry, Scenario
@@ -47,7 +48,7 @@ def options_of(command: list[str]) -> dict[str, str]:
 
 def test_an_open_cell_starts_all_its_slots_at_once(tmp_path):
     cell = cell_of(routing="nova", load={"rate": "2.5/s", "duration": "90s", "warmup": "500ms", "pattern": "spike"})
-    command = locust_command(cell, 30, identity(tmp_path))
+    command = locust_command(cell, 30, identity(tmp_path), Limits())
     options = options_of(command)
 
     assert command[command.index("-f") + 1].endswith("locustfiles/mangaassist.py")
@@ -67,16 +68,16 @@ def test_an_open_cell_starts_all_its_slots_at_once(tmp_path):
 def test_conversations_have_a_locustfile_of_their_own_and_bring_their_file(tmp_path):
     alone = cell_of(routing="nova", load={"rate": "2/s"})
     talking = cell_of(routing="nova", sessions="/data/own.yaml", load={"rate": "2/s"})
-    command = locust_command(talking, 30, identity(tmp_path))
+    command = locust_command(talking, 30, identity(tmp_path), Limits())
 
     assert command[command.index("-f") + 1].endswith("locustfiles/mangaassist_sessions.py")
     assert options_of(command)["--sessions"] == "/data/own.yaml"
-    assert options_of(locust_command(alone, 30, identity(tmp_path)))["--sessions"] == "mangaassist"
+    assert options_of(locust_command(alone, 30, identity(tmp_path), Limits()))["--sessions"] == "mangaassist"
 
 
 def test_a_pattern_reaches_locust_with_all_it_needs(tmp_path):
     load = {"pattern": "steps", "step_rates": ["1/s", "2.5/s"], "step_duration": "9s", "process": "gamma"}
-    options = options_of(locust_command(cell_of(routing="nova", load=load), 30, identity(tmp_path)))
+    options = options_of(locust_command(cell_of(routing="nova", load=load), 30, identity(tmp_path), Limits()))
 
     assert (options["--rate"], options["--step-rates"], options["--test-duration"]) == ("2.5/s", "1/s,2.5/s", "18s")
     assert (options["--arrival-process"], options["--burstiness"]) == ("gamma", "1")
@@ -85,7 +86,7 @@ def test_a_pattern_reaches_locust_with_all_it_needs(tmp_path):
 
 def test_several_stages_reach_locust_as_a_file_in_the_cells_directory(tmp_path):
     cell = cell_of(routing="nova", load=[{"rate": "1/s"}, {"rate": "2/s"}])
-    options = options_of(locust_command(cell, 30, identity(tmp_path)))
+    options = options_of(locust_command(cell, 30, identity(tmp_path), Limits()))
 
     assert options["--stages-file"] == str(tmp_path / "cells" / cell.cell / "stages.yaml")
     assert (options["--rate"], options["--test-duration"]) == ("", "")
@@ -97,7 +98,9 @@ def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
         load={"users": 12, "spawn_rate": 4, "think_time": "1s-2s"},
         matrix={"region_prefixes": ["none"]},
     )
-    command = locust_command(cell, 12, identity(tmp_path, processes=2, include_failures=True, record_responses=True))
+    command = locust_command(
+        cell, 12, identity(tmp_path, processes=2, include_failures=True, record_responses=True), Limits()
+    )
     options = options_of(command)
 
     assert command[command.index("-f") + 1].endswith("locustfiles/single_prompt.py")
@@ -118,7 +121,9 @@ def test_a_closed_cell_starts_its_users_at_the_spawn_rate(tmp_path):
 )
 def test_locust_understands_the_options_and_refuses_an_endpoint_that_is_not_there(tmp_path, values):
     """Exit 4 with one sentence about the endpoint means that all options were understood and found valid."""
-    command = locust_command(cell_of(**values), 3, identity(tmp_path, endpoint=Endpoint("r", "http://127.0.0.1:9")))
+    command = locust_command(
+        cell_of(**values), 3, identity(tmp_path, endpoint=Endpoint("r", "http://127.0.0.1:9")), Limits()
+    )
 
     done = subprocess.run(
         command, cwd=PROJECT, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(PROJECT)}
@@ -167,6 +172,7 @@ def test_retries_and_failover_of_the_scenario_reach_locust(tmp_path: Path) -> No
         cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"}),
         3,
         identity(tmp_path, retry=retry, failover=failover),
+        Limits(),
     )
 
     assert "--retry=fixed" in command
@@ -179,7 +185,7 @@ def test_retries_and_failover_of_the_scenario_reach_locust(tmp_path: Path) -> No
 
 def test_processes_of_one_run_meet_at_a_port_of_their_own(tmp_path: Path) -> None:
     cell = cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"})
-    command = locust_command(cell, 3, identity(tmp_path, processes=2, master_port=45678))
+    command = locust_command(cell, 3, identity(tmp_path, processes=2, master_port=45678), Limits())
 
     assert command[command.index("--master-bind-port") + 1] == "45678"
     assert command[command.index("--master-port") + 1] == "45678"
@@ -196,7 +202,7 @@ def test_what_requests_carry_reaches_locust_and_the_system_prompt_goes_by_its_fi
         }
     )
     cell = cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"})
-    command = locust_command(cell, 3, identity(tmp_path, request=request))
+    command = locust_command(cell, 3, identity(tmp_path, request=request), Limits())
     options = options_of(command)
 
     assert options["--system-prompt-file"] == "/etc/clerk.txt"
@@ -207,7 +213,9 @@ def test_what_requests_carry_reaches_locust_and_the_system_prompt_goes_by_its_fi
 
 
 def test_what_requests_do_not_carry_is_said_too_so_that_no_variable_adds_it(tmp_path: Path) -> None:
-    command = locust_command(cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"}), 3, identity(tmp_path))
+    command = locust_command(
+        cell_of(model_id="amazon.nova-pro-v1:0", load={"rate": "5/s"}), 3, identity(tmp_path), Limits()
+    )
     environment = child_environment({"CACHE_SYSTEM": "true"}, Endpoint("us-east-1", "http://127.0.0.1:8700"))
 
     assert {"--system-prompt-file=", "--latency=none", "--stop-sequences=[]", "--request-metadata={}"} <= set(command)
@@ -217,10 +225,21 @@ def test_what_requests_do_not_carry_is_said_too_so_that_no_variable_adds_it(tmp_
 
 def test_a_region_of_the_cell_takes_the_place_of_the_runs(tmp_path):
     own = cell_of(routing="nova", load={"rate": "2/s"}, matrix={"regions": ["us-west-2"], "apis": ["invoke_model"]})
-    options = options_of(locust_command(own, 3, identity(tmp_path)))
+    options = options_of(locust_command(own, 3, identity(tmp_path), Limits()))
 
     assert (options["--region"], options["--api"]) == ("us-west-2", "invoke_model")
     assert (
-        options_of(locust_command(cell_of(routing="nova", load={"rate": "2/s"}), 3, identity(tmp_path)))["--region"]
+        options_of(locust_command(cell_of(routing="nova", load={"rate": "2/s"}), 3, identity(tmp_path), Limits()))[
+            "--region"
+        ]
         == "eu-west-1"
     )
+
+
+def test_a_cell_is_told_what_is_left_of_the_limits(tmp_path):
+    cell = cell_of(routing="nova", load={"rate": "2/s"})
+    limited = options_of(locust_command(cell, 3, identity(tmp_path), Limits(max_cost_usd=0.05, max_requests=0)))
+    free = options_of(locust_command(cell, 3, identity(tmp_path), Limits()))
+
+    assert (limited["--max-requests"], limited["--max-cost-usd"]) == ("0", "0.05")
+    assert (free["--max-requests"], free["--max-cost-usd"]) == ("", "")

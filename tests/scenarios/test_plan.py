@@ -15,12 +15,14 @@ from scenarios.plan import (
     CELL_OVERHEAD_S,
     MIN_SLOTS,
     SUITE_OVERHEAD_S,
+    KnownQuota,
     SystemPart,
     assumed_e2e_s,
     assumed_output_tokens,
     make_plan,
     plan_cell,
     slots_for,
+    with_quotas,
 )
 from scenarios.sessions import ONE_SHOT, SessionShape
 
@@ -127,7 +129,8 @@ def test_users_of_a_closed_loop_send_once_a_cycle():
     planned = plan_cell(cell_of(load=load), SAMPLE, CATALOG)
 
     e2e_s = planned.models[0].e2e_s
-    assert planned.requests == pytest.approx(10 * (60 + 1) / (e2e_s + 1))
+    first_calls = 10 * min(1.0, e2e_s / 2) * (0.5 - 0.5 / (e2e_s + 1))
+    assert planned.requests == pytest.approx(10 * (60 + 1) / (e2e_s + 1) + first_calls)
     assert planned.peak_in_flight == pytest.approx(10 * e2e_s / (e2e_s + 1))
     assert planned.slots == 10
     assert planned.duration_s == pytest.approx(2 + 60 + e2e_s + CELL_OVERHEAD_S)
@@ -221,7 +224,38 @@ def test_burn_down_counts_output_tokens_several_times():
     )
 
     (use,) = planned.models
-    assert use.tokens_per_minute == pytest.approx(60 * (4 + 5 * use.output_tokens))
+    settled, reserved = 4 + 5 * use.output_tokens, 4 + 4096
+    assert use.tokens_per_minute == pytest.approx((60 - use.e2e_s) * settled + use.e2e_s * reserved)
+
+
+def test_a_large_max_tokens_takes_quota_while_calls_are_in_flight():
+    load = {"rate": "2/s", "duration": "1m"}
+    small, large = (plan_cell(cell_of(load=load, max_tokens=most), SAMPLE, CATALOG) for most in (1000, 4000))
+
+    (few,), (many,) = small.models, large.models
+    assert many.tokens_per_minute - few.tokens_per_minute == pytest.approx(2 * many.e2e_s * 3000, rel=0.02)
+
+
+def test_a_tier_that_answers_slowly_has_fewer_requests_of_the_same_users():
+    load = {"users": 10, "duration": "1m"}
+    fast, plain, slow = (
+        plan_cell(cell_of(load=load, matrix={"service_tiers": [tier]}), SAMPLE, CATALOG)
+        for tier in ("priority", "default", "flex")
+    )
+
+    assert fast.requests > plain.requests > slow.requests
+
+
+def test_a_plan_is_held_against_the_quotas_that_are_known():
+    cell = cell_of(load={"rate": "2/s", "duration": "1m"})
+    quotas = {f"us.{PRO}": KnownQuota(60.0, None, "Service Quotas")}
+    plan = make_plan([cell], {cell.cell: SAMPLE}, CATALOG, quotas=quotas)
+
+    (use,) = plan.quotas
+    assert (use.rpm_quota, use.tpm_quota, use.source, use.exceeds) == (60.0, None, "Service Quotas", True)
+    assert plan.quota_share(plan.cells[0]) == pytest.approx(2.0)
+    (default,) = with_quotas(plan, {}, CATALOG).quotas
+    assert (default.source, default.exceeds) == ("default", False)
 
 
 def test_answers_that_a_trace_cuts_short_are_planned_and_paid_as_short():
@@ -286,7 +320,7 @@ def test_where_writing_the_cache_is_free_the_dearest_run_has_no_cache_at_all():
     assert planned.cost.high_usd == pytest.approx(100 * ((4 + SYSTEM_TOKENS) * 0.8 + 500 * 3.2) / 1e6)
 
 
-def test_what_is_read_from_the_cache_is_not_counted_against_the_quota_nor_read_again_by_the_model():
+def test_what_is_read_from_the_cache_counts_against_the_quota_only_while_calls_are_in_flight():
     cell = cell_of(load={"rate": "1/s", "duration": "1m"})
     cached, bare = (
         plan_cell(cell, SAMPLE, CATALOG, system).models[0]
@@ -294,7 +328,8 @@ def test_what_is_read_from_the_cache_is_not_counted_against_the_quota_nor_read_a
     )
 
     assert cached.input_tokens == 4 + SYSTEM_TOKENS
-    assert cached.tokens_per_minute == pytest.approx(bare.tokens_per_minute)
+    held = cached.e2e_s * SYSTEM_TOKENS
+    assert cached.tokens_per_minute == pytest.approx(bare.tokens_per_minute + held)
     assert cached.e2e_s == pytest.approx(bare.e2e_s)
 
 
