@@ -161,6 +161,8 @@ class LoadInfo:
     ended_at: float | None = None
     arrivals_offered: float | None = None
     processes_lost: float | None = None
+    #: How many records each process says that it wrote.
+    records_written: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_run_info(directory: Path) -> RunInfo:
@@ -195,7 +197,14 @@ def read_load_info(directory: Path, cell: str) -> LoadInfo:
         ended_at=instant(raw.get("ended_at")),
         arrivals_offered=number(raw.get("arrivals_offered")),
         processes_lost=number(raw.get("processes_lost")),
+        records_written=_written(raw.get("members")),
     )
+
+
+def _written(members: Any) -> dict[str, float]:
+    found = [member for member in members if isinstance(member, dict)] if isinstance(members, list) else []
+    counts = {str(member.get("process")): number(member.get("records")) for member in found}
+    return {process: count for process, count in counts.items() if count is not None}
 
 
 def _phases(entries: list[Any]) -> tuple[Phase, ...]:

@@ -107,13 +107,14 @@ def unaccounted_share(cell: CellEvidence) -> float | None:
 def missing_records_share(cell: CellEvidence) -> float | None:
     """Numbers that are missing in the processes' records / numbers given out; each process counts from 0.
 
-    Records lost after the last one of a process leave no gap.
+    Records lost behind the last one of a process leave no gap: what it says at its end that it wrote tells of them.
     """
-    if cell.records.empty:
-        return None
-    numbers = cell.records.groupby("process")["seq"].agg(["max", "nunique"])
-    given = int((numbers["max"] + 1).sum())
-    return (given - int(numbers["nunique"].sum())) / given
+    numbers = cell.records.groupby("process", observed=True)["seq"].agg(["max", "nunique"])
+    given = {str(process): float(last) + 1.0 for process, last in numbers["max"].items()}
+    for process, written in cell.load.records_written.items():
+        given[process] = max(given.get(process, 0.0), written)
+    total = sum(given.values())
+    return (total - float(numbers["nunique"].sum())) / total if total else None
 
 
 def lost_processes(cell: CellEvidence) -> float | None:

@@ -177,6 +177,8 @@ class Director:
         self._is_agreed = True
         problems = crew.get_ready()
         if problems:
+            if self._plain is not None and self._cell is not None:
+                self._plain.finish_cell(self._cell)
             self._refuse(OptionsError(problems))
             return
         options = self._preparation.options
@@ -236,7 +238,10 @@ class Director:
             self._slot_keeper.stop()
             self._slot_keeper = None
         crew.drain(preparation.options.drain_timeout_s)
-        self._record_losses(preparation)
+        try:
+            self._record_losses(preparation)
+        except OSError:
+            logger.exception("What was lost with a process could not be recorded")
         self._write_load(now())
 
     def _record_losses(self, preparation: Preparation) -> None:

@@ -27,6 +27,7 @@ class Worker:
         self._participant = participant
         self._load_id = ""
         self._has_drained = False
+        self._drainer: gevent.Greenlet | None = None
 
     def listen(self) -> None:
         """Register for messages and for the events of Locust's tests."""
@@ -48,7 +49,7 @@ class Worker:
         load_id = self._environment.parsed_options.load_id
         if not load_id or load_id == self._load_id:  # a test that was refused, or is over: users without a session end
             return
-        self._load_id, self._has_drained = load_id, False
+        self._load_id, self._has_drained, self._drainer = load_id, False, None
         problems: list[str] = []
         try:
             preparation = self._participant.prepare()
@@ -107,13 +108,15 @@ class Worker:
         if self._has_drained:  # asked again: somebody is in a hurry
             self._participant.hurry()
         else:
-            gevent.spawn(self._drain, msg.data["timeout_s"])
+            self._drainer = gevent.spawn(self._drain, msg.data["timeout_s"])
 
     def on_test_stopping(self) -> None:
         """A worker that lost its master, or got Ctrl-C itself, drains here; the master has seen to it otherwise."""
         session = self._participant.session
         if session is not None and not self._has_drained:
             self._drain(session.options.drain_timeout_s)
+        elif self._drainer is not None:
+            self._drainer.join()
 
     def _drain(self, timeout_s: float) -> None:
         self._has_drained = True

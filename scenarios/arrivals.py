@@ -98,11 +98,3 @@ def arrivals(profile: RateProfile, process: ArrivalProcess, seed: int | str) -> 
             index, point = index + 1, next(points)
         start_s += segment.duration_s
         expected_before += segment.expected
-
-
-def deal(schedule: Iterator[Arrival], share: int, shares: int) -> Iterator[Arrival]:
-    """The arrivals of one of several processes: every `shares`-th from `share` on.
-
-    The union over all shares is the whole schedule.
-    """
-    return (arrival for arrival in schedule if arrival.index % shares == share)

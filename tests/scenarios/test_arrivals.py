@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from loadgen.dealing import Deal, Hand
 from scenarios.arrivals import (
     PROCESSES,
     Arrival,
     ArrivalProcess,
     arrivals,
     constant_process,
-    deal,
     poisson_process,
     process_named,
 )
@@ -72,7 +72,10 @@ def test_another_seed_gives_another_schedule(process: ArrivalProcess) -> None:
 def test_the_union_of_all_shares_is_the_whole_schedule(
     profile: RateProfile, process: ArrivalProcess, shares: int
 ) -> None:
-    dealt = [list(deal(arrivals(profile, process, 5), share, shares)) for share in range(shares)]
+    dealt = [
+        list(Hand([Deal(0.0, share, shares)]).arrivals(arrivals(profile, process, 5), math.inf))
+        for share in range(shares)
+    ]
 
     assert sorted(itertools.chain(*dealt), key=lambda arrival: arrival.index) == list(arrivals(profile, process, 5))
 

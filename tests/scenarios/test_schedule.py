@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.arrivals import Arrival, Wanted, arrivals, deal, process_named
+from loadgen.dealing import Deal, Hand
+from scenarios.arrivals import Arrival, Wanted, arrivals, process_named
 from scenarios.patterns import PatternError, step_levels, sustained
 from scenarios.rates import RateProfile
 from scenarios.schedule import REPLAY_TAIL_S, Replay, Schedule, Stage, make_schedule, outline
@@ -106,7 +107,7 @@ def make_profile(stage: Stage) -> RateProfile:
 @given(st.lists(stages(), min_size=1, max_size=3), st.integers(1, 5))
 def test_the_union_over_processes_is_the_schedule_of_one(parts: list[Stage], shares: int) -> None:
     schedule = make_schedule(parts, 1.0)
-    dealt = [list(deal(schedule.arrivals(3), share, shares)) for share in range(shares)]
+    dealt = [list(Hand([Deal(0.0, share, shares)]).arrivals(schedule.arrivals(3), math.inf)) for share in range(shares)]
 
     assert sorted(itertools.chain(*dealt), key=lambda arrival: arrival.index) == whole(schedule, 3)
 
@@ -182,7 +183,7 @@ def test_a_replay_repeats_the_times_exactly_and_deals_the_whole_trace(
 
     assert [arrival.at_s for arrival in found] == [(at - times[0]) / speed for at in times]
     assert [arrival.wanted for arrival in found] == [Wanted(f"t{n % 3}") for n in range(len(times))]
-    dealt = [list(deal(schedule.arrivals(1), share, shares)) for share in range(shares)]
+    dealt = [list(Hand([Deal(0.0, share, shares)]).arrivals(schedule.arrivals(1), math.inf)) for share in range(shares)]
     assert sorted(itertools.chain(*dealt), key=lambda arrival: arrival.index) == found
     assert found[-1].at_s < schedule.duration_s
     assert schedule.expected_between(0.0, schedule.duration_s) == len(found)
