@@ -166,6 +166,14 @@ def test_each_process_counts_its_records_for_itself(tmp_path: Path) -> None:
     assert one_cell(tmp_path, records)["missing_records"]["observed"] == pytest.approx(1 / 18)
 
 
+def test_records_behind_the_last_one_of_a_process_are_missed_by_what_it_said_at_its_end(tmp_path: Path) -> None:
+    members = [{"process": "0", "records": 100}, {"process": "1", "records": 20}, {"process": "2", "records": None}]
+
+    check = one_cell(tmp_path, several(90), members=members)["missing_records"]
+
+    assert check["observed"] == pytest.approx(30 / 120)
+
+
 def test_a_cell_without_health_figures_is_named_and_not_valid(tmp_path: Path) -> None:
     build_run(tmp_path, [CellSpec("sound", n=100), CellSpec("silent", n=100, users=5, rate_rps=None)])
     (tmp_path / "cells" / "silent" / "health-0.jsonl").unlink()
