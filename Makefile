@@ -45,7 +45,7 @@ MARKS := $(if $(LEFT_OUT),not ($(subst $(SPACE), or ,$(LEFT_OUT))))
 tests: $(VENV)/dev.stamp $(if $(NPM),$(JAVASCRIPT)/node_modules/installed.stamp)  ## Unit, property and end-to-end tests; those in a browser and in JavaScript where they can run
 	@test -n "$(CHROMIUM)" || echo "No Chromium found: browser tests are left out (Debian: apt-get install chromium)"
 	@test -n "$(NPM)" || echo "No Node.js 20 with npm found: JavaScript tests are left out (Debian 13: apt-get install nodejs npm)"
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "$(MARKS)"
+	$(BIN)/python -m pytest -n 4 --dist loadscope -m "$(MARKS)"
 
 emulator: $(VENV)/run.stamp  ## Run the Bedrock emulator on its default port
 	$(BIN)/python -m emulator

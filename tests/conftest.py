@@ -4,10 +4,16 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from emulator.process import EmulatorProcess
 
 pytest_plugins = ["emulator.pytest_plugin", "pytester"]
+
+# Nothing is timed in tests: a busy machine is no fault of what is tested. `thorough` is for who looks for more.
+settings.register_profile("suite", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("suite"), max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 StartEmulator = Callable[..., EmulatorProcess]
 

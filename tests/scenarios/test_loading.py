@@ -193,7 +193,7 @@ def test_contradictions_are_found_in_files_whose_values_are_fine(tmp_path, chang
         ("matrix: {include: [{user: 5}]}", "unknown key. Did you mean users?"),
         ("quux: 1", "unknown key. Known are name, description, target,"),
         ("matrix: {models: amazon.nova-pro-v1:0}", "must be a list: write [amazon.nova-pro-v1:0]"),
-        ("budget: 5", "must be a mapping with keys such as max_cost_usd, max_requests, but is 5"),
+        ("budget: 5", "must be a mapping with keys such as max_cost_usd, max_requests, max_error_rate, but is 5"),
         ("seed:", "must be a whole number, but is empty"),
         (f"seed: {'x' * 500}", f"must be a whole number, but is '{'x' * 59}..."),
         ("emulator: [1]", "must be a mapping of keys to values, but is a list"),
