@@ -13,21 +13,11 @@ import pytest
 
 from bedrock.outcome import Outcome
 from bedrock.tokens import estimate_tokens
-from tests.support.locust_process import LocustProcess, truth_by_id
+from tests.support.locust_process import FAST, NOVA, LocustProcess, truth_by_id
 from tests.support.scripted_server import serving
 
 pytestmark = pytest.mark.e2e
 
-FAST = {
-    "default": {
-        "latency": {
-            "ttft_ms": {"distribution": "fixed", "median": 60},
-            "tokens_per_second": {"distribution": "fixed", "median": 400},
-        },
-        "output_tokens": {"distribution": "fixed", "median": 40},
-    }
-}
-NOVA = ("--model-id", "amazon.nova-pro-v1:0")
 BUSY = (*NOVA, "-u", "6", "-r", "6", "--think-time", "0.05s-0.1s")
 
 

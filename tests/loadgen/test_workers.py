@@ -14,20 +14,10 @@ import pytest
 
 from bedrock.invocation import InvocationRecord
 from bedrock.outcome import Outcome
-from tests.support.locust_process import LocustProcess, free_port, start_workers, truth_by_id
+from tests.support.locust_process import FAST, NOVA, LocustProcess, free_port, start_workers, truth_by_id
 
 pytestmark = pytest.mark.e2e
 
-FAST = {
-    "default": {
-        "latency": {
-            "ttft_ms": {"distribution": "fixed", "median": 60},
-            "tokens_per_second": {"distribution": "fixed", "median": 400},
-        },
-        "output_tokens": {"distribution": "fixed", "median": 40},
-    }
-}
-NOVA = ("--model-id", "amazon.nova-pro-v1:0")
 OPEN = (*NOVA, "-u", "40", "-r", "40", "--rate", "20/s", "--arrival-process", "constant")
 
 Workers = list["subprocess.Popen[str]"]

@@ -15,6 +15,18 @@ from bedrock.invocation import InvocationRecord
 
 ROOT = Path(__file__).parents[2]
 
+#: An emulator whose answers take 160 ms, and the model that they are of.
+FAST = {
+    "default": {
+        "latency": {
+            "ttft_ms": {"distribution": "fixed", "median": 60},
+            "tokens_per_second": {"distribution": "fixed", "median": 400},
+        },
+        "output_tokens": {"distribution": "fixed", "median": 40},
+    }
+}
+NOVA = ("--model-id", "amazon.nova-pro-v1:0")
+
 
 def start_workers(name: str, port: str, count: int, folder: Path) -> list["subprocess.Popen[str]"]:
     """Workers as on other machines: in a folder of their own, with nothing but the address of the master."""

@@ -11,7 +11,7 @@ from bedrock.endpoint import Endpoint
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.wire.factory import make_wire_transport
 from bedrock.wire.transport import WireTransport
-from tests.support.scripted_server import METADATA, START, STOP, delta, stream
+from tests.support.scripted_server import METADATA, START, STOP, delta, read_request, stream
 from tests.support.sdk import NOVA
 
 ANSWER = stream([START, delta("こん"), delta("にちは"), STOP, METADATA])
@@ -67,7 +67,7 @@ class Server:
             self.clients -= 1
 
     def _answer_all(self, connection: Any) -> None:
-        while _read_request(connection):
+        while read_request(connection):
             self.requests += 1
             for piece in self.pieces:
                 connection.sendall(piece)
@@ -75,17 +75,3 @@ class Server:
             if not self._keeps_open:
                 connection.close()
                 return
-
-
-def _read_request(connection: Any) -> bool:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        part = connection.recv(65536)
-        if not part:
-            return False
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += connection.recv(65536)
-    return True
