@@ -1,13 +1,15 @@
 """report.html: one file that opens anywhere, without JavaScript and without a network."""
 
 import base64
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.charts.catalogue import Chart, Pictures
+from reports.charts.catalogue import Pictures
+from reports.charts.chart import Chart
 from reports.material import Material
 from reports.sections import cells, cost, first_screen, service
 from reports.sections.words import DEFINITIONS
@@ -31,6 +33,7 @@ class PageFigure:
     caption: str
     alt: str
     table: str
+    section: str
     wide: str
     wide_dark: str
     narrow: str
@@ -45,6 +48,7 @@ def page_figure(chart: Chart, pictures: Pictures) -> PageFigure:
         caption=chart.caption,
         alt=f"{chart.alt} {chart.caption}",
         table=chart.table,
+        section=chart.section,
         wide=_data_uri(pictures.wide_svg),
         wide_dark=_data_uri(recolour(pictures.wide_svg)),
         narrow=_data_uri(pictures.narrow_svg),
@@ -76,7 +80,7 @@ def render_html(material: Material, time: Timeline, figures: Sequence[PageFigure
         loop=first_screen.loop_sentence(material),
         started=first_screen.moment(material.run.get("started_at")),
         findings=material.summary.get("recommendations") or [],
-        charts=charts,
+        figures=_by_section(charts),
         cells=cells.cells_table(material),
         groups=cells.group_tables(material),
         lone_groups=cells.lone_groups(material),
@@ -94,6 +98,13 @@ def render_html(material: Material, time: Timeline, figures: Sequence[PageFigure
         config=_config_lines(config),
         config_limit=MAX_CONFIG_LINES,
     )
+
+
+def _by_section(figures: Sequence[PageFigure]) -> dict[str, list[PageFigure]]:
+    found: dict[str, list[PageFigure]] = defaultdict(list)
+    for figure in figures:
+        found[figure.section].append(figure)
+    return found
 
 
 def _environment() -> Environment:

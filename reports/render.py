@@ -6,7 +6,8 @@ from pathlib import Path
 
 from analysis.inputs import instant
 from analysis.summary import Analysis
-from reports.charts.catalogue import Chart, Pictures, cell_charts, overview_chart, render
+from reports.charts.catalogue import Pictures, all_charts, render
+from reports.charts.chart import Chart
 from reports.html import page_figure, render_html
 from reports.junit import render_junit
 from reports.markdown import render_markdown
@@ -25,7 +26,7 @@ def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
     names = RunDirectory(directory)
     material = prepare(analysis.summary, analysis.run, analysis.records)
     time = timeline(material)
-    charts = [overview_chart(material, time), *cell_charts(material)]
+    charts = all_charts(material, time)
     pictures = [render(chart) for chart in charts]
     figures = [page_figure(chart, picture) for chart, picture in zip(charts, pictures, strict=True)]
     texts = {

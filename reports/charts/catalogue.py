@@ -1,32 +1,13 @@
 """Which charts a report has, in which order, with what each one shows in words."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import pandas as pd
-from matplotlib.figure import Figure
 
 from reports import style
 from reports.charts import avg_latency, heatmap, overview, percentiles, prompt_size, throughput
+from reports.charts.chart import Chart, unless_empty
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
-from reports.style import Canvas
 from reports.timeline import Timeline, limit_lines, p95_limits
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One chart: `name` is its file's, `caption` the finding, `alt` what kind of picture it is.
-
-    `table` is the section of the page that has its numbers.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    table: str
-    draw: Callable[[Canvas], Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +19,11 @@ class Pictures:
     png: bytes
 
 
+def all_charts(material: Material, time: Timeline) -> list[Chart]:
+    """Every chart of the report in reading order, the overview first."""
+    return [overview_chart(material, time), *cell_charts(material)]
+
+
 def overview_chart(material: Material, time: Timeline) -> Chart:
     """The chart of the first screen."""
     return Chart(
@@ -46,7 +32,7 @@ def overview_chart(material: Material, time: Timeline) -> Chart:
         overview.finding(time),
         "Four strips over elapsed time: arrivals per second, time to first token, whole response, failures per second.",
         "over-time",
-        _unless_empty(time.windows, lambda canvas: overview.overview(time, limit_lines(material), canvas)),
+        unless_empty(time.windows, lambda canvas: overview.overview(time, limit_lines(material), canvas)),
     )
 
 
@@ -64,7 +50,7 @@ def cell_charts(material: Material) -> list[Chart]:
             avg_latency.finding(frame, dims),
             "Bars of the mean whole response per cell, each with a marker at its p95.",
             "cells",
-            _unless_empty(answered, lambda canvas: avg_latency.avg_latency_by_config(answered, dims, canvas)),
+            unless_empty(answered, lambda canvas: avg_latency.avg_latency_by_config(answered, dims, canvas)),
         ),
         Chart(
             "p50_p95_comparison",
@@ -72,7 +58,7 @@ def cell_charts(material: Material) -> list[Chart]:
             percentiles.finding(frame, dims, limits),
             "Per cell a line from p50 to p95, for time to first token and for the whole response.",
             "cells",
-            _unless_empty(answered, lambda canvas: percentiles.p50_p95_comparison(answered, dims, limits, canvas)),
+            unless_empty(answered, lambda canvas: percentiles.p50_p95_comparison(answered, dims, limits, canvas)),
         ),
         Chart(
             "latency_by_prompt_size",
@@ -80,7 +66,7 @@ def cell_charts(material: Material) -> list[Chart]:
             prompt_size.finding(sizes, how),
             "p50 to p95 of time to first token and whole response for each prompt size.",
             "groups",
-            _unless_empty(sizes, lambda canvas: prompt_size.latency_by_prompt_size(sizes, how, canvas)),
+            unless_empty(sizes, lambda canvas: prompt_size.latency_by_prompt_size(sizes, how, canvas)),
         ),
         Chart(
             "throughput_comparison",
@@ -88,7 +74,7 @@ def cell_charts(material: Material) -> list[Chart]:
             throughput.finding(frame, dims),
             "Per cell bars of the rate sent and of goodput, a tick at the offered rate, and output tokens per second.",
             "cells",
-            _unless_empty(frame, lambda canvas: throughput.throughput_comparison(frame, dims, canvas)),
+            unless_empty(frame, lambda canvas: throughput.throughput_comparison(frame, dims, canvas)),
         ),
         Chart(
             "latency_heatmap",
@@ -96,20 +82,9 @@ def cell_charts(material: Material) -> list[Chart]:
             heatmap.finding(answered, dims),
             "Grid of squares, a row per service tier and a column per prompt size, coloured by whole response latency.",
             "cells",
-            _unless_empty(answered, lambda canvas: heatmap.latency_heatmap(answered, dims, canvas)),
+            unless_empty(answered, lambda canvas: heatmap.latency_heatmap(answered, dims, canvas)),
         ),
     ]
-
-
-def _unless_empty(frame: pd.DataFrame, draw: Callable[[Canvas], Figure]) -> Callable[[Canvas], Figure]:
-    return nothing_to_draw if frame.empty else draw
-
-
-def nothing_to_draw(canvas: Canvas) -> Figure:
-    """What stands in place of a chart without data."""
-    figure = canvas.figure(90)
-    figure.text(0.5, 0.5, "no request was answered: nothing to draw", ha="center", va="center", color=style.LIGHT.muted)
-    return figure
 
 
 def render(chart: Chart) -> Pictures:
