@@ -129,6 +129,7 @@ OPTIONS = (
         "--max-requests", "MAX_REQUESTS", "", "nothing is sent after so many requests; empty: no limit", None, False
     ),
     Option("--max-cost-usd", "MAX_COST_USD", "", "nor after they cost so much; empty: no limit", None, False),
+    Option("--usage-file", "USAGE_FILE", "", "set by run_tests.py: what all its processes have used up", None, False),
     Option("--prices-file", "PRICES_FILE", "", "prices of your own, for --max-cost-usd", in_web_ui=False),
     Option("--seed", "SEED", 1, "seed of arrivals and messages"),
     Option("--results-dir", "RESULTS_DIR", "", "where records go; default test_results/<time>-<file>"),
@@ -208,6 +209,7 @@ class LoadOptions:
     failover_max_cool_down_s: float
     max_requests: int | None
     max_cost_usd: float | None
+    usage_file: Path | None
     catalog: Catalog
     seed: int
     results_dir: str
@@ -277,6 +279,7 @@ def read_options(namespace: Namespace) -> LoadOptions:
         failover_max_cool_down_s=reader.parsed("failover_max_cool_down", _parse_some_time_s, 600.0),
         max_requests=reader.parsed("max_requests", lambda text: _count(text) if text else None, None),
         max_cost_usd=reader.parsed("max_cost_usd", _parse_cost_usd, None),
+        usage_file=reader.parsed("usage_file", _parse_usage_file, None),
         catalog=reader.parsed("prices_file", _catalog_with, default_catalog()),
         seed=reader.parsed("seed", int, 1),
         results_dir=reader.text("results_dir"),
@@ -410,6 +413,13 @@ def _count(text: str) -> int:
 
 def _catalog_with(file: str) -> Catalog:
     return catalog_with(Path(file).expanduser() if file else None)
+
+
+def _parse_usage_file(text: str) -> Path | None:
+    path = Path(text) if text else None
+    if path is not None and not path.is_file():
+        raise ValueError("there is no such file")
+    return path
 
 
 def _parse_cost_usd(text: str) -> float | None:

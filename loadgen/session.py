@@ -37,6 +37,7 @@ from scenarios.nonce import nonce
 from scenarios.replayed import ReplaySampler
 from scenarios.run_directory import CellDirectory
 from scenarios.traffic import Message
+from scenarios.usage_book import SharedBook
 
 logger = logging.getLogger(__name__)
 
@@ -134,8 +135,14 @@ class LoadSession:
         return ClosedLoop(options.think_time_s, options.seed, share, shares, self.in_flight.mean_call_s)
 
     def _make_stop_line(self, share: int, processes: int) -> StopLine:
-        """This process's part of the limits: numbers of messages leave room for workers to come, a budget cannot."""
+        """The limits of the whole suite where its processes share a book, else this process's part of them.
+
+        Numbers of messages leave room for workers to come, a budget cannot.
+        """
         options = self.options
+        if options.usage_file is not None:
+            book = SharedBook(options.usage_file)
+            return StopLine(options.max_requests, options.max_cost_usd, self.pacer.stop, book)
         cost_usd = None if options.max_cost_usd is None else options.max_cost_usd / processes
         return StopLine(share_of_requests(options.max_requests, share, processes), cost_usd, self.pacer.stop)
 
@@ -320,6 +327,7 @@ class LoadSession:
         """The test is over and all users have ended."""
         for client in self._clients.values():
             client.close()
+        self.stop_line.close()
         self._recorder.close()
         if self._responses is not None:
             self._responses.close()

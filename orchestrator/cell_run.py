@@ -1,12 +1,14 @@
-"""Runs one cell: a Locust process tree, watched through the files it writes."""
+"""Runs cells: a Locust process tree each, watched through the files it writes."""
 
 import json
 import math
 import os
 import signal
+import socket
 import time
-from collections.abc import Callable
-from dataclasses import InitVar, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from bedrock.catalog import Catalog
 from bedrock.clock import now
@@ -14,7 +16,7 @@ from orchestrator.limits import Limits, Spending, StopReason
 from orchestrator.live import CellWatch
 from orchestrator.locust_command import PROJECT, RunIdentity, child_environment, locust_command
 from orchestrator.processes import ProcessTree, last_lines
-from orchestrator.progress import Progress, Snapshot
+from orchestrator.progress import Snapshot
 from orchestrator.results_directory import inherited_locks
 from orchestrator.supervision import OVERTIME_S, STOP_GRACE_S, End, Patience, Signals, Supervisor
 from scenarios.cells import Cell
@@ -40,89 +42,136 @@ class CellEnd:
 
 
 @dataclass(slots=True)
+class RunningCell:
+    """One cell while its Locust runs; `number` is its place in the suite from 1."""
+
+    cell: Cell
+    number: int
+    directory: CellDirectory
+    watch: CellWatch
+    tree: ProcessTree
+    supervisor: Supervisor
+    began_s: float
+    #: Made once: what happens to a trace file during the run is no concern of the progress.
+    schedule: Schedule | None
+
+    @property
+    def spent(self) -> Spending:
+        """What the cell has used up so far."""
+        return Spending(self.watch.tally.sent, self.watch.tally.cost_usd)
+
+    def step(self) -> CellEnd | None:
+        """Look at it once; how it ended, None while it runs."""
+        end = self.supervisor.step()
+        if end is None:
+            return None
+        self.tree.reap()
+        # What Locust refuses it says on its console; what went wrong later is in its log.
+        console = _console(self.directory)
+        logs = [console, self.directory.log] if end.exit_code == LOCUST_REFUSED else [self.directory.log, console]
+        return judge(
+            end,
+            last_lines(logs),
+            lasted_s=self.supervisor.clock() - self.began_s,
+            planned_s=_planned_s(self.cell),
+            processes_lost=_processes_lost(self.directory),
+        )
+
+
+@dataclass(slots=True)
 class CellRunner:
-    """Runs the cells of one suite one after the other and keeps count of what they use up."""
+    """Runs the cells of one suite and keeps count of what they use up."""
 
     identity: RunIdentity
     limits: Limits
     signals: Signals
-    progress: Progress
     cells: int
     planned_s: float
     catalog: Catalog
     clock: Callable[[], float] = time.monotonic
-    #: What an earlier run of the same suite had spent counts against its limits.
-    spent: InitVar[Spending] = NOTHING_SPENT
-    _spent: Spending = field(init=False)
-    _began_s: float = field(default=0.0, init=False)
+    #: What has been used up by cells that have ended, those of an earlier run of the same suite among them.
+    spent: Spending = NOTHING_SPENT
+    #: Why all cells are to stop.
+    stop: StopReason | None = None
+    running: dict[str, RunningCell] = field(default_factory=dict)
+    done: int = 0
+    _began_s: float = field(init=False)
 
-    def __post_init__(self, spent: Spending) -> None:
-        self._spent = spent
+    def __post_init__(self) -> None:
         self._began_s = self.clock()
 
-    def limit_reached(self) -> StopReason | None:
-        """The limit that the cells so far have reached."""
-        return self.limits.reached(self._spent, now())
+    def why_stop(self) -> StopReason | None:
+        """Why no further cell is to begin: a signal, or a limit that the suite has reached."""
+        self.stop = self.stop or self.limits.reached(self.spending(), now())
+        return StopReason.INTERRUPT if self.signals.asked_to_stop else self.stop
 
-    def run(self, cell: Cell, slots: int, number: int) -> CellEnd:
-        """Run one cell to its end. `slots` are the users of Locust, `number` is its place in the suite from 1."""
+    def spending(self) -> Spending:
+        """What the suite has used up so far."""
+        return sum((running.spent for running in self.running.values()), self.spent)
+
+    def start(self, cell: Cell, slots: int, number: int) -> None:
+        """Begin a cell. `slots` are the users of Locust, `number` is its place in the suite from 1."""
         directory = self.identity.directory.cell(cell.cell)
-        console = directory.path / "console.log"
         errors = self.limits.errors
         watch = CellWatch(directory, self.catalog, *([] if errors is None else [errors.window_s]))
         if len(cell.stages) > 1:
             write_stages(directory.stages_yaml, cell.stages)
-        # Made once: what happens to a trace file during the run is no concern of the progress.
-        schedule = cell.schedule() if cell.is_open else None
-        spent_before = self._spent
-
-        def look() -> StopReason | None:
-            watch.update()
-            self._spent = spent_before + Spending(watch.tally.sent, watch.tally.cost_usd)
-            self.progress.show(self._snapshot(cell, schedule, number, watch))
-            return self._limit_of(watch)
-
+        identity = self.identity
+        if identity.processes > 1:
+            identity = replace(identity, master_port=_free_port())
         tree = ProcessTree(
-            [*locust_command(cell, slots, self.identity, self.limits.left(spent_before)), "--stop-with-stdin"],
-            environment=child_environment(os.environ, self.identity.endpoint),
+            [*locust_command(cell, slots, identity, self.limits), "--stop-with-stdin"],
+            environment=child_environment(os.environ, identity.endpoint),
             folder=PROJECT,
-            console=console,
+            console=_console(directory),
             inherited=inherited_locks(),
         )
-        began_s = self.clock()
-        try:
-            end = Supervisor(self.signals, look, self.clock).watch(tree, _patience(cell))
-        except BaseException:
-            tree.kill()
-            raise
-        tree.reap()
-        # What Locust refuses it says on its console; what went wrong later is in its log.
-        logs = [console, directory.log] if end.exit_code == LOCUST_REFUSED else [directory.log, console]
-        return judge(
-            end,
-            last_lines(logs),
-            lasted_s=self.clock() - began_s,
-            planned_s=_planned_s(cell),
-            processes_lost=_processes_lost(directory),
-        )
+        supervisor = Supervisor(tree, self.signals, lambda: self._look(watch), _patience(cell), self.clock)
+        schedule = cell.schedule() if cell.is_open else None
+        self.running[cell.cell] = RunningCell(cell, number, directory, watch, tree, supervisor, self.clock(), schedule)
+
+    def step(self) -> Iterator[tuple[Cell, CellEnd]]:
+        """Look at every running cell once; those that have ended, and how."""
+        for name, running in list(self.running.items()):
+            end = running.step()
+            if end is not None:
+                del self.running[name]
+                self.spent, self.done = self.spent + running.spent, self.done + 1
+                yield running.cell, end
+
+    def kill(self) -> None:
+        """End everything that runs, now."""
+        for running in self.running.values():
+            running.tree.kill()
+
+    def _look(self, watch: CellWatch) -> StopReason | None:
+        """Read what is new of a cell; why it is to stop: what stops one stops them all."""
+        watch.update()
+        self.stop = self.stop or self._limit_of(watch)
+        return self.stop
 
     def _limit_of(self, watch: CellWatch) -> StopReason | None:
-        """The limit that a running cell has come to."""
         if watch.limit_reached is not None:
             return StopReason(watch.limit_reached)
         at = now()
         if self.limits.errors is not None and self.limits.errors.is_passed(*watch.recent.count(at)):
             return StopReason.MAX_ERROR_RATE
-        return self.limits.reached(self._spent, at)
+        return self.limits.reached(self.spending(), at)
 
-    def _snapshot(self, cell: Cell, schedule: Schedule | None, number: int, watch: CellWatch) -> Snapshot:
-        at, tally = now(), watch.tally
-        schedule_at = watch.schedule_started_at
+    def snapshots(self) -> list[Snapshot]:
+        """The state of every running cell, in the order in which they began."""
+        cost_usd = self.spending().cost_usd
+        return [self._snapshot(running, cost_usd) for running in self.running.values()]
+
+    def _snapshot(self, running: RunningCell, cost_usd: float) -> Snapshot:
+        cell, watch, schedule, at = running.cell, running.watch, running.schedule, now()
+        tally, schedule_at = watch.tally, watch.schedule_started_at
         offered = schedule.rate_at(at - schedule_at) if schedule is not None and schedule_at is not None else None
         return Snapshot(
             cell=cell.cell,
-            cell_number=number,
+            cell_number=running.number,
             cells=self.cells,
+            cells_done=self.done,
             phase=watch.phase_at(at),
             elapsed_s=self.clock() - self._began_s,
             total_s=self.planned_s,
@@ -135,8 +184,17 @@ class CellRunner:
             throttled=tally.throttled,
             errors=tally.errors,
             dropped=tally.dropped,
-            cost_usd=self._spent.cost_usd,
+            cost_usd=cost_usd,
         )
+
+
+def _console(directory: CellDirectory) -> Path:
+    return directory.path / "console.log"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _planned_s(cell: Cell) -> float:

@@ -270,6 +270,13 @@ SCENARIO_FLAGS = (
     ),
     Flag("--nonce", _switch, "begin every request with random digits: no prompt cache", path=("request", "nonce")),
     Flag("--rounds", _whole, "how often the suite is repeated", "N", ("order", "rounds")),
+    Flag(
+        "--parallel-cells",
+        _whole,
+        "how many cells run at once, of other models or regions",
+        "N",
+        ("order", "parallel_cells"),
+    ),
     Flag("--cool-down", _text, "pause between cells, like 60s", "TIME", ("order", "cool_down")),
     Flag("--processes", _whole, "Locust processes per cell", "N", ("processes",)),
     Flag("--seed", _whole, "seed of arrivals, messages and the emulator", "N", ("seed",)),

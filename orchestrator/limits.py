@@ -57,6 +57,11 @@ class Limits:
     errors: ErrorLimit | None = None
     expires_at: float | None = None
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the load processes must count what they send."""
+        return self.max_cost_usd is not None or self.max_requests is not None
+
     def reached(self, spending: Spending, at: float = -math.inf) -> StopReason | None:
         """The limit that has been reached at a time (Unix seconds), by what has ended."""
         if self.max_requests is not None and spending.requests >= self.max_requests:
@@ -66,15 +71,6 @@ class Limits:
         if self.expires_at is not None and at >= self.expires_at - EXPIRY_MARGIN_S:
             return StopReason.CREDENTIAL_EXPIRY
         return None
-
-    def left(self, spent: Spending) -> "Limits":
-        """What a cell may use up after so much has been."""
-        return Limits(
-            None if self.max_cost_usd is None else max(self.max_cost_usd - spent.cost_usd, 0.0),
-            None if self.max_requests is None else max(self.max_requests - spent.requests, 0),
-            self.errors,
-            self.expires_at,
-        )
 
 
 def limits_of(budget: Budget, max_cost_usd: float | None, expires_at: float | None) -> Limits:

@@ -75,7 +75,7 @@ class RunIdentity:
 def locust_command(cell: Cell, slots: int, identity: RunIdentity, limits: Limits) -> list[str]:
     """Arguments of `python -m locust` for one cell; `slots` are the users of a closed loop.
 
-    `limits` are what is left of the suite's for this cell.
+    `limits` are those of the whole suite; all its processes count what they use up in one file.
 
     Every option is given, also where it is the default: an environment variable must not change a cell.
     """
@@ -181,9 +181,11 @@ def _load_options(cell: Cell) -> dict[str, str | None]:
 
 
 def _limit_options(limits: Limits, identity: RunIdentity) -> dict[str, str | None]:
+    counted = str(identity.directory.usage.absolute()) if limits.is_counted else ""
     return {
         "--max-requests": "" if limits.max_requests is None else str(limits.max_requests),
         "--max-cost-usd": "" if limits.max_cost_usd is None else f"{limits.max_cost_usd:.12g}",
+        "--usage-file": counted,
         "--prices-file": "" if identity.prices_file is None else str(identity.prices_file.absolute()),
     }
 

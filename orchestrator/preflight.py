@@ -14,6 +14,7 @@ from bedrock.prices import PricesError
 from bedrock.yaml_documents import KeyPath
 from emulator.config import parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
+from orchestrator.cell_times import with_parallel_cells
 from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
@@ -113,6 +114,7 @@ def prepare(settings: Settings) -> Preparation:
     doubts = request_doubts(cells, scenario.request, system_tokens, catalog, routes)
     part = SystemPart(system_tokens + (NONCE_TOKENS if scenario.request.nonce else 0), scenario.request.cache_system)
     plan = make_plan(cells, samples, catalog, part, shape, cool_down_s=scenario.order.cool_down_s)
+    plan = with_parallel_cells(plan, settings) if scenario.order.parallel_cells > 1 else plan
     held = None if sessions is None else SessionsPlan(sessions.name, shape, _mean_history(samples))
     return Preparation(settings, cells, plan, prompts_file, system, doubts, held)
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TextIO
 
@@ -37,6 +37,7 @@ class Snapshot:
     cell: str
     cell_number: int
     cells: int
+    cells_done: int
     phase: str | None
     elapsed_s: float
     total_s: float
@@ -90,8 +91,8 @@ def _ms(value: float | None) -> str:
 class Progress(Protocol):
     """Shows how a suite proceeds."""
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The state of this moment."""
+    def show(self, snapshots: Sequence[Snapshot]) -> None:
+        """The state of this moment, of every cell that runs."""
 
     def note(self, text: str) -> None:
         """Something that happened, to stay on the screen."""
@@ -111,10 +112,11 @@ class LineProgress:
         self._clock = clock
         self._next_at = clock()
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Write the line if the last one is old enough."""
-        if self.is_due():
-            self.write(progress_line(snapshot))
+    def show(self, snapshots: Sequence[Snapshot]) -> None:
+        """Write a line for each cell if the last ones are old enough."""
+        if snapshots and self.is_due():
+            for snapshot in snapshots:
+                self.write(progress_line(snapshot))
 
     def is_due(self) -> bool:
         """Whether the last line is old enough; the next one is then due an interval later."""
@@ -145,10 +147,11 @@ class EventProgress:
     ) -> None:
         self._lines = LineProgress(stream, interval_s, clock)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Write an event if the last one is old enough."""
-        if self._lines.is_due():
-            self._lines.write(event_line("progress", asdict(snapshot)))
+    def show(self, snapshots: Sequence[Snapshot]) -> None:
+        """Write an event for each cell if the last ones are old enough."""
+        if snapshots and self._lines.is_due():
+            for snapshot in snapshots:
+                self._lines.write(event_line("progress", asdict(snapshot)))
 
     def note(self, text: str) -> None:
         """Write an event at once."""
@@ -179,10 +182,10 @@ class LiveProgress:
         with _READER_MAY_LEAVE:
             self._live.start()
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshots: Sequence[Snapshot]) -> None:
         """Rewrite the lines."""
         with _READER_MAY_LEAVE:
-            self._live.update(panel(snapshot), refresh=True)
+            self._live.update(panel(snapshots), refresh=True)
 
     def note(self, text: str) -> None:
         """Print above the live lines."""
@@ -195,19 +198,25 @@ class LiveProgress:
             self._live.stop()
 
 
-def panel(snapshot: Snapshot) -> Group:
-    """What a terminal shows: where the suite is, a bar of its time, and the figures of the running cell."""
-    where = Text(f"{_place(snapshot)} · {snapshot.phase or 'starting'}", overflow="ellipsis", no_wrap=True)
+def panel(snapshots: Sequence[Snapshot]) -> Group:
+    """What a terminal shows: a bar of the suite's time, and of every running cell where it is and its figures."""
+    if not snapshots:
+        return Group()
+    suite = snapshots[0]
     time_row = Table.grid(padding=(0, 1), expand=True)
     time_row.add_column(ratio=1)
     time_row.add_column(no_wrap=True)
-    time_row.add_row(ProgressBar(snapshot.total_s, min(snapshot.elapsed_s, snapshot.total_s)), _time_left(snapshot))
-    figures = Text(f"  {_how(snapshot)}", overflow="fold")
-    return Group(where, time_row, figures)
+    time_row.add_row(ProgressBar(suite.total_s, min(suite.elapsed_s, suite.total_s)), _time_left(suite))
+    return Group(time_row, *(line for snapshot in snapshots for line in _cell_lines(snapshot)))
+
+
+def _cell_lines(snapshot: Snapshot) -> tuple[Text, Text]:
+    where = Text(f"{_place(snapshot)} · {snapshot.phase or 'starting'}", overflow="ellipsis", no_wrap=True)
+    return where, Text(f"  {_how(snapshot)}", overflow="fold")
 
 
 def _time_left(snapshot: Snapshot) -> str:
-    done = snapshot.cell_number - 1
+    done = snapshot.cells_done
     left = format_duration(max(round(snapshot.total_s - snapshot.elapsed_s), 0))
     return f"{done} of {snapshot.cells} cells done, {snapshot.cells - done} left · about {left} left"
 

@@ -37,7 +37,7 @@ _DERIVED = (
 #: Locust's own files of a cell are `test_<cell>` and one of these.
 _OF_LOCUST = ("_stats.csv", "_stats_history.csv", "_failures.csv", "_exceptions.csv", "_report.html")
 _FILES = (
-    "run.json", "effective.yaml", "prices.yaml", "internal_error.log", *_DERIVED,
+    "run.json", "effective.yaml", "prices.yaml", "internal_error.log", ".usage", *_DERIVED,
     *(f"test_*{ending}" for ending in _OF_LOCUST),
 )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Going on with a run that ended before its plan did: which directory, whether that can be, and what it has spent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from orchestrator.limits import Spending
 from orchestrator.live import CellWatch
 from orchestrator.preflight import Preparation
 from orchestrator.results_directory import DEFAULT_PARENT, check_usable
-from scenarios.cells import Cell
 from scenarios.run_directory import CellDirectory, RunDirectory, RunDirectoryError
 
 
@@ -105,13 +104,6 @@ def _same_cells(run: Mapping[str, Any], hashes: Mapping[str, str], directory: Ru
         is_same = entry.get("config_hash") is not None and entry["config_hash"] == hashes.get(name)
         if is_same and directory.cell(name).load_json.exists():
             yield name
-
-
-def planned_s(preparation: Preparation, left: Sequence[Cell]) -> float:
-    """Seconds that the plan gives the cells that are left, with the pauses between them and what surrounds them all."""
-    plan, names = preparation.plan, {cell.cell for cell in left}
-    spared = [planned.duration_s for planned in plan.cells if planned.cell.cell not in names]
-    return plan.duration_s - sum(spared) - len(spared) * preparation.settings.scenario.order.cool_down_s
 
 
 def spent_in(directory: RunDirectory, catalog: Catalog) -> Spending:

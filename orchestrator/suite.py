@@ -1,12 +1,10 @@
-"""Runs a suite: the emulator around it, one cell after the other, analysis and reports at the end, always."""
+"""Runs a suite: the emulator around it, its cells, analysis and reports at the end, always."""
 
 import json
-import socket
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +17,25 @@ from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
 from emulator.process import EmulatorError, EmulatorProcess
 from orchestrator.cell_config import config_hashes
+from orchestrator.cell_loop import CellLoop
 from orchestrator.cell_run import CellRunner
+from orchestrator.cell_times import make_queue, suite_s
 from orchestrator.credential_expiry import credential_expiry
 from orchestrator.exit_codes import ExitCode
-from orchestrator.limits import StopReason, limits_of
+from orchestrator.limits import Spending, StopReason, limits_of
 from orchestrator.locust_command import RunIdentity
 from orchestrator.preflight import Preparation
 from orchestrator.progress import Progress
 from orchestrator.results_directory import open_directory, reopen_directory, set_aside
-from orchestrator.resume import Resumption, planned_s, resumption, spent_in
+from orchestrator.resume import Resumption, resumption, spent_in
 from orchestrator.run_document import RunDocument, RunStart
 from orchestrator.settings import cost_limit_usd
-from orchestrator.supervision import POLL_INTERVAL_S, Signals
+from orchestrator.supervision import Signals
 from reports.render import write_reports
 from scenarios.cells import Cell
 from scenarios.order import run_order
 from scenarios.run_directory import RunDirectory, write_text
-from scenarios.units import format_duration
+from scenarios.usage_book import SharedBook, Usage, new_book
 
 #: Traceback of a bug that ended a run.
 ERROR_LOG = "internal_error.log"
@@ -142,54 +142,43 @@ class _Suite:
             return None
 
     def _send(self, left: Sequence[Cell]) -> StopReason | None:
-        scenario = self.preparation.settings.scenario
-        with _endpoint(self.preparation, self.directory) as (endpoint, is_alive):
+        settings, plan = self.preparation.settings, self.preparation.plan
+        scenario, kept = settings.scenario, len(self.earlier.kept)
+        spent = spent_in(self.directory, settings.catalog)
+        with _endpoint(self.preparation, self.directory) as (endpoint, died), self._book(spent) as book:
             self.document.set_endpoint(endpoint.url)
             runner = CellRunner(
                 identity=self._identity(endpoint),
                 limits=limits_of(scenario.budget, cost_limit_usd(scenario), credential_expiry(endpoint)),
                 signals=self.signals,
-                progress=self.progress,
-                cells=len(self.preparation.plan.cells),
-                planned_s=planned_s(self.preparation, left),
-                spent=spent_in(self.directory, self.preparation.settings.catalog),
-                catalog=self.preparation.settings.catalog,
+                cells=len(plan.cells),
+                planned_s=suite_s(settings, plan, left),
+                catalog=settings.catalog,
+                spent=spent,
+                done=kept,
             )
-            return self._run_cells(left, runner, is_alive)
+            loop = CellLoop(
+                preparation=self.preparation,
+                queue=make_queue(settings, plan, left),
+                runner=runner,
+                document=self.document,
+                progress=self.progress,
+                endpoint_died=died,
+                cells={cell.cell: cell for cell in left},
+                kept=kept,
+            )
+            return loop.run() or _limit_in(book)
 
-    def _run_cells(
-        self, cells: Sequence[Cell], runner: CellRunner, endpoint_is_alive: Callable[[], bool]
-    ) -> StopReason | None:
-        for number, cell in enumerate(cells, start=1 + len(self.earlier.kept)):
-            if cell is not cells[0]:
-                self._cool_down()
-            stop = StopReason.INTERRUPT if self.signals.asked_to_stop else runner.limit_reached()
-            if stop is not None:
-                return stop
-            name = cell.cell
-            self.document.set_status(name, "running")
-            end = runner.run(cell, self.preparation.slots(cell), number)
-            if not endpoint_is_alive():
-                why = f"the emulator died; its log is {self.directory.emulator / 'emulator.log'}"
-                end = replace(end, status="failed", reason=why)
-            self.document.set_status(name, end.status, end.reason)
-            if end.status != "finished":
-                log = f"\n{end.log}" if end.log else ""
-                self.progress.note(f"Cell {name} {end.status}: {end.reason}{log}")
-            if end.stopped_by is not None:
-                return end.stopped_by
-            if not endpoint_is_alive():  # the cells that are left stay pending
-                return None
-        return None
-
-    def _cool_down(self) -> None:
-        """Let quota windows pass, unless a signal comes."""
-        cool_down_s = self.preparation.settings.scenario.order.cool_down_s
-        if cool_down_s:
-            self.progress.note(f"Cooling down for {format_duration(cool_down_s)}")
-        until = time.monotonic() + cool_down_s
-        while time.monotonic() < until and not self.signals.asked_to_stop:
-            time.sleep(min(POLL_INTERVAL_S, max(until - time.monotonic(), 0.0)))
+    @contextmanager
+    def _book(self, spent: Spending) -> Iterator[SharedBook]:
+        """The file in which all load processes count what they use up, as long as there are any."""
+        path = self.directory.usage
+        book = new_book(path, Usage(spent.requests, spent.requests, spent.cost_usd))
+        try:
+            yield book
+        finally:
+            book.close()
+            path.unlink(missing_ok=True)
 
     def _identity(self, endpoint: Endpoint) -> RunIdentity:
         settings = self.preparation.settings
@@ -208,21 +197,21 @@ class _Suite:
             failover=settings.scenario.failover,
             request=settings.scenario.request,
             prices_file=settings.options.prices_file,
-            master_port=_free_port() if settings.scenario.processes > 1 else None,
         )
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def _limit_in(book: SharedBook) -> StopReason | None:
+    """The limit that the load processes have come to: also in the last moment of the last cell."""
+    with book.entry() as usage:
+        return None if usage.limit is None else StopReason(usage.limit)
 
 
 @contextmanager
-def _endpoint(preparation: Preparation, directory: RunDirectory) -> Iterator[tuple[Endpoint, Callable[[], bool]]]:
-    """Where calls go: the given endpoint, AWS, or an emulator that lives as long as this context; and if it lives."""
+def _endpoint(preparation: Preparation, directory: RunDirectory) -> Iterator[tuple[Endpoint, Callable[[], str | None]]]:
+    """Where calls go: the given endpoint, AWS, or an emulator that lives as long as this context; and if it died."""
     settings = preparation.settings
     if not settings.starts_emulator:
-        yield settings.endpoint, lambda: True
+        yield settings.endpoint, lambda: None
         return
     aliases = _aliases(preparation.cells)
     config = settings.scenario.emulator
@@ -237,7 +226,8 @@ def _endpoint(preparation: Preparation, directory: RunDirectory) -> Iterator[tup
         log=directory.emulator / "emulator.log",
     ) as emulator:
         try:
-            yield Endpoint(settings.options.region, emulator.url), lambda: emulator.is_running
+            why = f"the emulator died; its log is {directory.emulator / 'emulator.log'}"
+            yield Endpoint(settings.options.region, emulator.url), lambda: None if emulator.is_running else why
         finally:
             _keep_stats(emulator, directory)
     if any(cell.model_id is not None and is_arn(cell.model_id) for cell in preparation.cells):

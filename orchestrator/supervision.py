@@ -100,33 +100,39 @@ class Patience:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Watches a child until it has ended. `look` reads what is new and says which limit was reached, if any."""
+    """Sees one child to its end. `look` reads what is new and says why the child should stop, if it should."""
 
+    child: Child
     signals: Signals
     look: Callable[[], StopReason | None]
+    patience: Patience
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
     _stopped_by: StopReason | None = field(default=None, init=False)
-    _deadline_s: float = field(default=0.0, init=False)
+    _deadline_s: float = field(init=False)
 
-    def watch(self, child: Child, patience: Patience) -> End:
-        """Wait for the end; stop the child on a signal or a limit, kill it if it does not follow."""
-        self._deadline_s = self.clock() + patience.until_end_s
-        while (exit_code := child.poll()) is None:
-            limit = self.look()
-            reason = StopReason.INTERRUPT if self.signals.asked_to_stop else limit
-            if reason is not None and self._stopped_by is None:
-                self._stopped_by = reason
-                self._deadline_s = self.clock() + patience.for_stop_s
-                child.interrupt()
-            why = self._why_kill()
-            if why is not None:
-                child.kill()
-                self.look()
-                return End(child.poll(), self._stopped_by, why)
-            self.sleep(POLL_INTERVAL_S)
+    def __post_init__(self) -> None:
+        self._deadline_s = self.clock() + self.patience.until_end_s
+
+    def step(self) -> End | None:
+        """Look once: the end, or None while the child goes on; to be called every POLL_INTERVAL_S.
+
+        Stops the child on a signal or for a reason that `look` has, and kills it if it does not follow.
+        """
+        exit_code = self.child.poll()
+        limit = self.look()
+        if exit_code is not None:
+            return End(exit_code, self._stopped_by, None)
+        reason = StopReason.INTERRUPT if self.signals.asked_to_stop else limit
+        if reason is not None and self._stopped_by is None:
+            self._stopped_by = reason
+            self._deadline_s = self.clock() + self.patience.for_stop_s
+            self.child.interrupt()
+        why = self._why_kill()
+        if why is None:
+            return None
+        self.child.kill()
         self.look()
-        return End(exit_code, self._stopped_by, None)
+        return End(self.child.poll(), self._stopped_by, why)
 
     def _why_kill(self) -> str | None:
         if self.signals.asked_to_abort:

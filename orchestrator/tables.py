@@ -88,6 +88,7 @@ def _order_sentences(scenario: Scenario, cells: int) -> list[str]:
     order = scenario.order
     parts = [f"in an order drawn by the seed {scenario.seed}" if order.shuffle else "in the order of the table"]
     parts += [f"in {order.rounds} rounds"] if order.rounds > 1 else []
+    parts += [f"up to {order.parallel_cells} at once"] if order.parallel_cells > 1 else []
     parts += [f"with pauses of {format_duration(order.cool_down_s)}"] if order.cool_down_s else []
     return [f"Cells run {', '.join(parts)}."] if cells > 1 else []
 

@@ -200,7 +200,7 @@ class Matrix(Section):
     patterns: tuple[Pattern, ...] = Field((), description="Traffic patterns; replaces load.pattern.")
     models: tuple[str, ...] = Field((), description="Models: base model ids, or ARNs (ARN=model); replaces model_id.")
     apis: tuple[Api, ...] = Field((), description="Bedrock operations; replaces api.")
-    regions: tuple[Region, ...] = Field((), description="AWS regions to call, one after the other.")
+    regions: tuple[Region, ...] = Field((), description="AWS regions to call.")
     include: tuple[ExtraCell, ...] = Field((), description="Cells to run beside the cross product.")
 
 
@@ -215,6 +215,9 @@ class Order(Section):
     )
     cool_down_s: WaitS = Field(
         0.0, alias="cool_down", description="Pause between cells, like 60s for quota windows to pass."
+    )
+    parallel_cells: Annotated[int, Strict(), Field(ge=1, le=32)] = Field(
+        1, description="How many cells run at once; those that share a model in a region never do."
     )
 
 

@@ -83,6 +83,11 @@ class RunDirectory:
         return self.path / "prices.yaml"
 
     @property
+    def usage(self) -> Path:
+        """What a run with limits has used up so far; only while it sends load (`scenarios.usage_book`)."""
+        return self.path / ".usage"
+
+    @property
     def summary_json(self) -> Path:
         """All numbers."""
         return self.path / "summary.json"

@@ -1,9 +1,13 @@
 """Where a process stops sending by itself."""
 
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.stop_line import MAX_COST_USD, MAX_REQUESTS, StopLine, share_of_requests
+from scenarios.usage_book import SharedBook, Usage, new_book
 
 
 @given(st.integers(0, 10**6), st.integers(1, 64))
@@ -48,3 +52,44 @@ def test_without_limits_there_is_no_end():
     assert all(line.take() for _ in range(1000))
     line.ended(10.0**9)
     assert (line.take(), line.reached) == (True, None)
+
+
+def test_processes_that_share_a_book_share_its_limits(tmp_path):
+    book = new_book(tmp_path / "usage", Usage(sent=6, ended=6, cost_usd=0.6))
+    told = []
+    lines = [StopLine(10, None, lambda name=name: told.append(name), SharedBook(tmp_path / "usage")) for name in "ab"]
+
+    sent = [line.take() for _ in range(4) for line in lines]
+
+    assert sent == [True] * 4 + [False] * 4
+    assert (sorted(told), [line.reached for line in lines]) == (["a", "b"], [MAX_REQUESTS] * 2)
+    with book.entry() as usage:
+        assert usage == Usage(sent=10, ended=6, cost_usd=0.6, limit=MAX_REQUESTS)
+
+
+def test_the_cost_of_one_process_stops_another(tmp_path):
+    new_book(tmp_path / "usage", Usage()).close()
+    one, other = (StopLine(None, 1.0, lambda: None, SharedBook(tmp_path / "usage")) for _ in range(2))
+
+    assert one.take()
+    one.ended(1.0)
+    assert not other.take()
+    assert other.reached == MAX_COST_USD
+
+
+def test_many_processes_together_send_what_is_permitted(tmp_path):
+    new_book(tmp_path / "usage", Usage()).close()
+    script = (
+        "import sys; from pathlib import Path; from loadgen.stop_line import StopLine;"
+        "from scenarios.usage_book import SharedBook;"
+        "line = StopLine(1000, None, lambda: None, SharedBook(Path(sys.argv[1])));"
+        "print(sum(line.take() for _ in range(1000)))"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "usage")], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+
+    sent = [int(process.communicate()[0]) for process in running]
+
+    assert sum(sent) == 1000

@@ -24,14 +24,6 @@ def test_a_limit_is_reached_by_what_all_cells_together_used_up():
     assert limits.reached(Spending(60, 0.5) + Spending(39, 0.5)) is StopReason.MAX_COST_USD
 
 
-def test_a_cell_gets_what_the_others_left():
-    limits = Limits(max_cost_usd=1.0, max_requests=100)
-
-    left = limits.left(Spending(70, 0.75))
-    assert (left.max_requests, left.max_cost_usd) == (30, 0.25)
-    assert (limits.left(Spending(101, 2.0)).max_requests, Limits().left(Spending(1, 1.0))) == (0, Limits())
-
-
 def test_credentials_that_are_about_to_expire_end_the_suite_while_they_still_work():
     limits = Limits(expires_at=1000.0)
 

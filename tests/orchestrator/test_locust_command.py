@@ -236,10 +236,11 @@ def test_a_region_of_the_cell_takes_the_place_of_the_runs(tmp_path):
     )
 
 
-def test_a_cell_is_told_what_is_left_of_the_limits(tmp_path):
+def test_a_cell_is_told_the_limits_of_the_suite_and_where_all_count_what_they_use_up(tmp_path):
     cell = cell_of(routing="nova", load={"rate": "2/s"})
     limited = options_of(locust_command(cell, 3, identity(tmp_path), Limits(max_cost_usd=0.05, max_requests=0)))
     free = options_of(locust_command(cell, 3, identity(tmp_path), Limits()))
 
     assert (limited["--max-requests"], limited["--max-cost-usd"]) == ("0", "0.05")
-    assert (free["--max-requests"], free["--max-cost-usd"]) == ("", "")
+    assert limited["--usage-file"] == str(identity(tmp_path).directory.usage)
+    assert (free["--max-requests"], free["--max-cost-usd"], free["--usage-file"]) == ("", "", "")

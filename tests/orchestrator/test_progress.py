@@ -21,6 +21,7 @@ def snapshot(**values) -> Snapshot:
             "cell": "us-default-small-r5",
             "cell_number": 2,
             "cells": 5,
+            "cells_done": 1,
             "phase": "steady",
             "elapsed_s": 75.2,
             "total_s": 240.0,
@@ -69,7 +70,7 @@ def test_off_a_terminal_a_line_comes_every_few_seconds():
     progress = LineProgress(stream, interval_s=5.0, clock=lambda: time[0])
     for second in range(11):
         time[0] = float(second)
-        progress.show(snapshot(elapsed_s=float(second)))
+        progress.show([snapshot(elapsed_s=float(second))])
     progress.note("something happened")
     progress.close()
 
@@ -78,11 +79,24 @@ def test_off_a_terminal_a_line_comes_every_few_seconds():
     assert lines[-1] == "something happened"
 
 
+def test_cells_that_run_at_once_have_a_line_each():
+    stream, time = io.StringIO(), [0.0]
+    progress = LineProgress(stream, interval_s=5.0, clock=lambda: time[0])
+    progress.show([])  # a pause: the next state is not late
+    progress.show([snapshot(), snapshot(cell="other", cell_number=3)])
+    progress.show([snapshot()])
+
+    assert [line.split(" · ")[0] for line in stream.getvalue().splitlines()] == [
+        "[2/5] us-default-small-r5",
+        "[3/5] other",
+    ]
+
+
 def test_on_a_terminal_the_state_is_rewritten_in_place_and_gone_at_the_end():
     stream = Terminal()
     progress = make_progress(stream)
     assert isinstance(progress, LiveProgress)
-    progress.show(snapshot())
+    progress.show([snapshot()])
     progress.note("kept [not markup]")
     progress.close()
     progress.close()
@@ -128,11 +142,11 @@ def plain_environment(monkeypatch):
 
 def show_and_resize(stream: TextIO, resize: Callable[[int], None]) -> None:
     progress = make_progress(stream)
-    progress.show(snapshot())
+    progress.show([snapshot()])
     resize(30)
-    progress.show(snapshot(throttled=7))
+    progress.show([snapshot(throttled=7)])
     resize(200)
-    progress.show(snapshot(errors=3))
+    progress.show([snapshot(errors=3)])
     progress.close()
 
 
@@ -162,7 +176,7 @@ def test_a_stream_that_is_closed_in_mid_run_ends_nothing(plain_environment, make
     progress = make(stream)
     stream.close()
 
-    progress.show(snapshot())
+    progress.show([snapshot()])
     progress.note("something happened")
     progress.close()
 
@@ -183,7 +197,7 @@ def test_events_are_json_lines_with_the_figures_of_the_running_cell():
     progress = EventProgress(stream, interval_s=5.0, clock=lambda: time[0])
     for second in range(6):
         time[0] = float(second)
-        progress.show(snapshot(ttft_p50_ms=None))
+        progress.show([snapshot(ttft_p50_ms=None)])
     progress.note("Cell x failed")
 
     first, second, note = map(json.loads, stream.getvalue().splitlines())

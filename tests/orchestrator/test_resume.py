@@ -8,9 +8,10 @@ import pytest
 
 from bedrock.catalog import default_catalog
 from orchestrator.cell_config import config_hashes
+from orchestrator.cell_times import suite_s
 from orchestrator.preflight import Preparation, prepare
 from orchestrator.results_directory import WRITERS_LOCK, open_directory, reopen_directory, set_aside
-from orchestrator.resume import check_directory, planned_s, resumption, spent_in
+from orchestrator.resume import check_directory, resumption, spent_in
 from orchestrator.run_document import RunDocument, RunStart
 from orchestrator.settings import resolve
 from scenarios.run_directory import RunDirectory, RunDirectoryError
@@ -228,9 +229,11 @@ def test_only_the_cells_that_are_left_count_for_the_time(tmp_path):
     preparation = prepared(tmp_path, cool_down="10s")
     cells = list(preparation.cells)
 
-    assert planned_s(preparation, cells) == pytest.approx(preparation.plan.duration_s)
+    assert suite_s(preparation.settings, preparation.plan, cells) == pytest.approx(preparation.plan.duration_s)
     one = preparation.plan.cells[0].duration_s
-    assert planned_s(preparation, cells[1:]) == pytest.approx(preparation.plan.duration_s - one - 10.0)
+    assert suite_s(preparation.settings, preparation.plan, cells[1:]) == pytest.approx(
+        preparation.plan.duration_s - one - 10.0
+    )
 
 
 def test_a_directory_in_use_is_refused_at_once(tmp_path):

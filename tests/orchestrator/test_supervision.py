@@ -54,7 +54,10 @@ class FakeChild:
 
 
 def watch(child: FakeChild, signals: Signals | None = None, look=lambda: None) -> End:
-    return Supervisor(signals or Signals(), look, child.time, child.time.sleep).watch(child, PATIENCE)
+    supervisor = Supervisor(child, signals or Signals(), look, PATIENCE, child.time)
+    while (end := supervisor.step()) is None:
+        child.time.sleep(POLL_INTERVAL_S)
+    return end
 
 
 def test_a_cell_that_ends_by_itself_is_left_alone():
