@@ -287,7 +287,7 @@ def _cost_range(cost: CostRange | None) -> str:
         return "cost unknown: a model has no price in this tier"
     return (
         f"${cost.expected_usd:.4f} (${cost.low_usd:.4f} with short answers, "
-        f"${cost.high_usd:.2f} if every answer were max_tokens long)"
+        f"${cost.high_usd:.4f} if every answer were max_tokens long)"
     )
 
 

@@ -57,6 +57,17 @@ load: {{rate: 10/s, duration: 10m, drain_timeout: 10s}}
 matrix: {{prompt_sizes: [small], service_tiers: [default, flex]}}
 {FAST}"""
 
+AT_ONCE = f"""
+name: at-once
+load: {{rate: 10/s, duration: 10m, drain_timeout: 10s}}
+matrix:
+  models: [amazon.nova-pro-v1:0, amazon.nova-lite-v1:0]
+  prompt_sizes: [small]
+  service_tiers: [default]
+  include: [{{model_id: amazon.nova-pro-v1:0, rate: 5/s, prompt_size: small, service_tier: default}}]
+order: {{parallel_cells: 3, shuffle: false}}
+{FAST}"""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -246,13 +257,17 @@ def test_a_second_signal_aborts_and_still_leaves_a_report(tmp_path):
     assert_nothing_is_left(tmp_path)
 
 
-def test_a_limit_on_requests_stops_the_suite_with_6(tmp_path):
-    ended = wait(start(tmp_path, LONG, "--max-requests", "30", "--processes", "2"), tmp_path)
+def test_a_limit_on_requests_holds_for_all_processes_of_cells_that_run_at_once_and_ends_with_6(tmp_path):
+    ended = wait(start(tmp_path, AT_ONCE, "--max-requests", "60", "--processes", "2"), tmp_path)
 
     assert ended.exit_code == 6, ended.stderr
     assert ended.run["stopped_by"] == "max_requests"
+    assert [cell["status"] for cell in ended.run["cells"]] == ["interrupted", "interrupted", "pending"]
     assert ended.directory.report_html.exists()
-    assert 25 <= len(truth_of(ended.directory)) <= 30, "each process has its half, and stops there"
+    truth = truth_of(ended.directory)
+    assert len(truth) == 60 == len([record for record in records_of(ended.directory) if record["started_at"]])
+    assert {line["model_id"] for line in truth} == {"us.amazon.nova-pro-v1:0", "us.amazon.nova-lite-v1:0"}
+    assert not ended.directory.usage.exists()
 
 
 def test_a_limit_on_cost_stops_the_suite_within_the_cost_of_the_calls_in_flight(tmp_path):
