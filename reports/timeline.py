@@ -1,7 +1,7 @@
 """The run over time, as the overview draws it: windows, bands for cells and phases, single requests, limits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -115,7 +115,10 @@ def _slowest(dots: pd.DataFrame, width_s: float) -> pd.DataFrame:
 
 
 def _bands(material: Material, records: pd.DataFrame, zero: float) -> tuple[Band, ...]:
-    """One band per cell over its measured phases, and darker ones for bursts; one per phase if the run has one cell."""
+    """One band per cell over its measured phases, and darker ones for bursts; one per phase if the run has one cell.
+
+    Cells that ran at once share a band.
+    """
     numbers = {cell.name: cell for cell in material.cells}
     spans = records.groupby(["cell", "phase"])["intended_at"].agg(["min", "max"]).sub(zero).reset_index()
     spans = spans.sort_values("min", kind="stable", ignore_index=True)
@@ -134,7 +137,27 @@ def _bands(material: Material, records: pd.DataFrame, zero: float) -> tuple[Band
             whole = {"min": measured["min"].min(), "max": measured["max"].max(), "phase": ""}
             bands.append(_band(whole, material.label(cell), str(cell.number)))
         bands += [_band(row, "", "") for _, row in loud.iterrows()]
-    return tuple(sorted(bands, key=lambda band: (band.strong, band.start_s)))
+    weak = [band for band in bands if not band.strong]
+    shared = weak if single else joined(sorted(weak, key=lambda band: band.start_s))
+    return tuple(
+        sorted([*shared, *(band for band in bands if band.strong)], key=lambda band: (band.strong, band.start_s))
+    )
+
+
+def joined(bands: Sequence[Band]) -> list[Band]:
+    """Bands in order of their start, with those that overlap put together."""
+    found: list[Band] = []
+    for band in bands:
+        if found and band.start_s < found[-1].end_s:
+            found[-1] = _both(found[-1], band)
+        else:
+            found.append(band)
+    return found
+
+
+def _both(one: Band, other: Band) -> Band:
+    label, number = f"{one.label} + {other.label}", f"{one.number}+{other.number}"
+    return replace(one, end_s=max(one.end_s, other.end_s), label=label, number=number)
 
 
 def _is_loud(phase: object) -> bool:

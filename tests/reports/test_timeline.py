@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from reports.timeline import MAX_DOTS, limit_lines, p95_limits, timeline
+from reports.timeline import MAX_DOTS, Band, joined, limit_lines, p95_limits, timeline
 from tests.reports.pages import material_of
 from tests.support.run_builder import CellSpec, build_run, make_record, write_run
 
@@ -59,6 +59,12 @@ def test_bands_cover_what_was_measured_and_bursts_are_stronger(tmp_path: Path) -
     assert [(band.number, "small" in band.label) for band in named] == [("1", True), ("2", False)]
     assert named[0].start_s == pytest.approx(4.0, abs=0.2)
     assert [band.strong for band in time.bands].count(True) == 1
+
+
+def test_cells_that_ran_at_once_share_a_band() -> None:
+    bands = [Band(0.0, 5.0, "small", "1", False), Band(1.0, 4.0, "large", "2", False), Band(6.0, 9.0, "x", "3", False)]
+
+    assert joined(bands) == [Band(0.0, 5.0, "small + large", "1+2", False), bands[2]]
 
 
 def test_single_requests_are_shown_until_they_are_too_many(tmp_path: Path) -> None:
