@@ -54,15 +54,18 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 
 class _Cell:
-    """One finished cell and the part of the truth that lies in its time: cells run one after the other."""
+    """One finished cell and its part of the truth: its models in its time, for cells at once are of different models."""
 
     def __init__(self, cell: CellDirectory, truth: list[dict[str, Any]]) -> None:
         self._cell = cell
         self._load: Mapping[str, Any] = json.loads(cell.load_json.read_text(encoding="utf-8"))
         begin, end = self._load["started_at"], self._load["ended_at"] or float("inf")
         self._records = [(path.name, row) for path in cell.all_requests() for row in rows(path)]
+        models = {row["model_id"] for _, row in self._records}
         self.completed = {
-            row["request_id"] for row in truth if row["outcome"] == "ok" and begin <= row["received_at"] <= end
+            row["request_id"]
+            for row in truth
+            if row["outcome"] == "ok" and begin <= row["received_at"] <= end and row["model_id"] in models
         }
 
     def problems(self) -> Iterator[str]:

@@ -28,11 +28,14 @@ from scenarios.run_directory import RunDirectory
 SCHEMA_VERSION = 1
 PROJECT = Path(__file__).parent.parent
 
-#: Twelve cells of a second each, at an emulator that answers within a tenth of one.
+#: Twelve cells of a second each, two at once, at an emulator that answers within a tenth of one.
 SCENARIO = """name: interruptions
-model_id: amazon.nova-pro-v1:0
-load: {duration: 1s, drain_timeout: 5s}
-matrix: {service_tiers: [default, priority, flex], prompt_sizes: [small, medium], rates: [15/s, 20/s]}
+load: {rate: 15/s, duration: 1s, drain_timeout: 5s}
+matrix:
+  models: [amazon.nova-pro-v1:0, amazon.nova-premier-v1:0]
+  service_tiers: [default, priority, flex]
+  prompt_sizes: [small, medium]
+order: {parallel_cells: 2}
 emulator:
   default:
     latency: {ttft_ms: {distribution: fixed, median: 40}, tokens_per_second: {distribution: fixed, median: 400}}

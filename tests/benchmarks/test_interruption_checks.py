@@ -16,7 +16,7 @@ def lines(rows: list[dict]) -> str:
 
 
 def call(number: int) -> dict:
-    return {"seq": number, "request_id": f"id-{number}", "outcome": "ok", "intended_at": 10.0 + number}
+    return {"seq": number, "model_id": "m", "request_id": f"id-{number}", "outcome": "ok", "intended_at": 10.0 + number}
 
 
 @pytest.fixture
@@ -31,7 +31,8 @@ def suite(tmp_path: Path) -> RunDirectory:
     cell.requests("local").write_text(lines([call(number) for number in range(CALLS)]), encoding="utf-8")
     (cell.path / "console.log").write_text("$ locust\nready\n", encoding="utf-8")
     truth = [call(number) | {"received_at": 10.0 + number} for number in range(CALLS)]
-    truth += [{"request_id": f"old-{number}", "outcome": "ok", "received_at": 5.0} for number in range(2)]
+    truth += [call(number) | {"request_id": f"old-{number}", "received_at": 5.0} for number in range(2)]
+    truth += [call(9) | {"model_id": "of a cell beside it", "received_at": 11.0}]
     directory.truth_log.write_text(lines(truth), encoding="utf-8")
     directory.summary_json.write_text(json.dumps({"total": {"metrics": {"requests": CALLS}}}), encoding="utf-8")
     return directory
@@ -51,7 +52,7 @@ def test_a_call_without_a_record_is_found(suite):
 
 def test_a_cell_of_two_halves_is_found(suite):
     file, console = suite.cell("a").requests("local"), suite.cell("a").path / "console.log"
-    older = {"seq": 0, "request_id": "old-0", "outcome": "ok", "intended_at": 5.0}
+    older = call(0) | {"request_id": "old-0", "intended_at": 5.0}
     file.write_text(lines([older]) + file.read_text(encoding="utf-8"), encoding="utf-8")
     console.write_text("$ locust\n$ locust\n", encoding="utf-8")
 
