@@ -54,7 +54,7 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 
 class _Cell:
-    """One finished cell and its part of the truth: its models in its time, for cells at once are of different models."""
+    """One finished cell and its part of the truth, told by time and model: cells at once have different models."""
 
     def __init__(self, cell: CellDirectory, truth: list[dict[str, Any]]) -> None:
         self._cell = cell
