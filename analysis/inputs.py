@@ -171,10 +171,9 @@ def read_run_info(directory: Path) -> RunInfo:
     Cells that only exist as folders (a run started by hand) follow the listed ones, with status `unlisted`.
     """
     raw = RunDirectory(directory).read_run()
-    entries = raw["cells"] if isinstance(raw["cells"], list) else []
     listed = [
         CellInfo(str(entry["cell"]), _text(entry.get("status")) or "unlisted", entry)
-        for entry in entries
+        for entry in raw["cells"]
         if isinstance(entry, dict) and entry.get("cell") is not None
     ]
     names = {cell.name for cell in listed}

@@ -1,6 +1,8 @@
 """The command: what was asked for, done, and turned into an exit code."""
 
 import argparse
+import errno
+import io
 import os
 import sys
 import tempfile
@@ -49,6 +51,9 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
+#: A disk, a quota or a permitted size that is used up: no bug of this program.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 VERBS = ("run", "plan", "doctor", "report", *COMMANDS)
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
 
@@ -81,11 +86,8 @@ def main(arguments: Sequence[str]) -> int:
         return _dispatch(list(arguments))
     except (UsageError, RefusalError, ScenarioError, RunDirectoryError, PricesError) as error:
         for sentence in _sentences(error):
-            sys.stderr.write(f"error: {mask_accounts(sentence)}\n")
+            _tell(f"error: {mask_accounts(sentence)}\n")
         return ExitCode.USAGE_ERROR
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted before anything was sent\n")
-        return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our stdout has gone: nothing more to tell it
         to_nowhere(sys.stdout)
         return ExitCode.INTERNAL_ERROR
@@ -94,9 +96,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _have_streams() -> None:
-    """Give a process that was started with closed streams somewhere to write to."""
+    """Give a process that was started with closed streams somewhere to write to; an encoding is no reason to fail."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _sentences(error: ValueError) -> list[str]:
@@ -107,13 +111,26 @@ def _sentences(error: ValueError) -> list[str]:
 
 def _confess(error: Exception) -> int:
     """Report a bug: one sentence for the user, the traceback in a file."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        _tell(f"error: {error.strerror}. What was written stays; where there is room again, --resume goes on with it\n")
+        return ExitCode.INTERNAL_ERROR
     with tempfile.NamedTemporaryFile("w", prefix="run_tests-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write("".join(traceback.format_exception(error)))
-    sys.stderr.write(f"internal error: {type(error).__name__}: {error}\nThe traceback is in {log.name}\n")
+    _tell(f"internal error: {type(error).__name__}: {error}\nThe traceback is in {log.name}\n")
     return ExitCode.INTERNAL_ERROR
 
 
+def _note(text: str, *, as_json: bool) -> None:
+    _tell((event_line("note", {"text": text}) if as_json else text) + "\n")
+
+
+def _tell(text: str) -> None:
+    with reader_may_leave(sys.stderr):
+        sys.stderr.write(text)
+
+
 def _dispatch(arguments: list[str]) -> int:
+    _check_are_text(arguments)
     verb = arguments[0] if arguments and arguments[0] in VERBS else None
     if verb is None and arguments and not arguments[0].startswith("-"):
         _check_is_scenario(arguments[0])
@@ -123,6 +140,15 @@ def _dispatch(arguments: list[str]) -> int:
     parser = command.make_parser()
     namespace = parser.parse_intermixed_args(rest)
     return command.act(namespace, arguments)
+
+
+def _check_are_text(words: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 could not be written into any file of the results."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{word!r} is not text in UTF-8") from error
 
 
 def _check_is_scenario(word: str) -> None:
@@ -230,7 +256,7 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
         check_cost_is_known(preparation)
     _refuse_shared_directories(prepared)
     as_json = prepared[0].settings.options.output_format == "json"
-    remarks = [check_directory(preparation) for preparation in prepared]
+    remarks = [check_directory(preparation, partial(_note, as_json=as_json)) for preparation in prepared]
     for preparation, remark in zip(prepared, remarks, strict=True):
         with reader_may_leave(sys.stderr):
             _announce(preparation, remark, as_json=as_json)
@@ -244,10 +270,10 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
                     _print_result(results[-1])
             if signals.asked_to_stop:
                 break
-    if as_json:
-        documents = [_result_document(result) for result in results]
-        with reader_may_leave(sys.stdout):
-            print_json(documents[0] if len(prepared) == 1 else {"schema_version": 1, "runs": documents})
+        if as_json:
+            documents = [_result_document(result) for result in results]
+            with reader_may_leave(sys.stdout):
+                print_json(documents[0] if len(prepared) == 1 else {"schema_version": 1, "runs": documents})
     left_over = [ExitCode.INTERRUPTED] if len(results) < len(prepared) else []
     return worst([*(result.exit_code for result in results), *left_over])
 

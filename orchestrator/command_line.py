@@ -69,11 +69,16 @@ def print_json(document: dict[str, Any]) -> None:
 
 @contextmanager
 def reader_may_leave(stream: TextIO) -> Iterator[None]:
-    """A run goes on, and its exit code stays its own, when nobody reads what it says (`| head -1`)."""
+    """A run goes on, and its exit code stays its own, when nobody reads what it says (`| head -1`).
+
+    The same where a log of stderr cannot be written. A result that is not written whole is an error.
+    """
     try:
         yield
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            raise
         to_nowhere(stream)
 
 

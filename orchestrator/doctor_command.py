@@ -1,10 +1,8 @@
 """`run_tests.py doctor`: a check-up from the command line to its exit code."""
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -32,8 +30,7 @@ def check_up(
     transports = chosen_transports(arguments, environ, settings)
     doctor = Doctor(prepare(settings), transports, has_plan, sys.stdin, sys.stderr)
     try:
-        with _terminated_like_interrupted():
-            checkup = doctor.examine()
+        checkup = doctor.examine()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; requests that had been sent may be billed\n")
         return ExitCode.INTERRUPTED, lambda _: None
@@ -47,13 +44,3 @@ def _as_json(checkup: Checkup, stdout: TextIO) -> None:
 
 def _as_text(checkup: Checkup, stdout: TextIO) -> None:
     print_all(stdout, text(checkup))
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends what was started, the emulator and the asking process, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

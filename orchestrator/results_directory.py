@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import IO
 
@@ -129,29 +129,50 @@ def inherited_locks() -> tuple[int, ...]:
     return tuple(lock.fileno() for lock in _shared)
 
 
-def _lock(path: Path) -> None:
-    """Hold the directory for this process; RunDirectoryError where another run holds it.
+def wait_for_writers(path: Path, tell: Callable[[str], None]) -> None:
+    """Wait until the Locust of a run that was killed in this directory has ended; `tell` is told where that takes time.
 
-    Where that other run was killed, its Locust may still be ending: that is waited for.
+    For before a run, which would only count the Ctrl-C of somebody who does not want to wait. RunDirectoryError where a
+    run is going on there.
     """
-    _held.append(_locked(path / LOCK, 0.0, f"{path} is in use by a run that is still going on"))
-    why = f"{path} is still written by the Locust of a run that was killed"
-    _shared.append(_locked(path / WRITERS_LOCK, ORPHANS_S, why))
+    writers = path / WRITERS_LOCK
+    if not os.access(writers, os.W_OK):  # there is none, or who takes the directory has the words for it
+        return
+    _locked(path / LOCK, _in_use(path)).close()
+    if _is_free(writers):
+        return
+    tell(f"Waiting for the Locust of the run that was killed in {path}: it lets its calls end")
+    give_up_at = time.monotonic() + ORPHANS_S
+    while not _is_free(writers) and time.monotonic() < give_up_at:
+        time.sleep(_LOCK_INTERVAL_S)
 
 
-def _locked(path: Path, patience_s: float, why_not: str) -> IO[bytes]:
+def _lock(path: Path) -> None:
+    """Hold the directory for this process; RunDirectoryError where another run, or what is left of one, holds it."""
+    _held.append(_locked(path / LOCK, _in_use(path)))
+    _shared.append(_locked(path / WRITERS_LOCK, f"{path} is still written by the Locust of a run that was killed"))
+
+
+def _in_use(path: Path) -> str:
+    return f"{path} is in use by a run that is still going on"
+
+
+def _locked(path: Path, why_not: str) -> IO[bytes]:
     lock = path.open("ab")
-    give_up_at = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= give_up_at:
-                lock.close()
-                raise RunDirectoryError(why_not) from None
-            time.sleep(_LOCK_INTERVAL_S)
-        else:
-            return lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise RunDirectoryError(why_not) from None
+    return lock
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        _locked(path, "").close()
+    except RunDirectoryError:
+        return False
+    return True
 
 
 def _default_directory(scenario: str, started_at: float) -> Path:

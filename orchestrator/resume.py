@@ -1,6 +1,6 @@
 """Going on with a run that ended before its plan did: which directory, whether that can be, and what it has spent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from orchestrator.cell_run import NOTHING_SPENT
 from orchestrator.limits import Spending
 from orchestrator.live import CellWatch
 from orchestrator.preflight import Preparation
-from orchestrator.results_directory import DEFAULT_PARENT, check_usable
+from orchestrator.results_directory import DEFAULT_PARENT, check_usable, wait_for_writers
 from scenarios.run_directory import CellDirectory, RunDirectory, RunDirectoryError
 
 
@@ -29,7 +29,8 @@ class Resumption:
     def sentence(self, cells: int) -> str:
         """What will happen, for the plan."""
         left = cells - len(self.kept)
-        what = f"the {left} others are run, from their beginning" if left else "nothing is left to be sent"
+        others = "other is run, from its beginning" if left == 1 else "others are run, from their beginning"
+        what = f"the {left} {others}" if left else "nothing is left to be sent"
         return f"Resuming {self.directory.path}: {len(self.kept)} of {cells} cells are finished and kept; {what}."
 
 
@@ -38,10 +39,9 @@ def resumption(preparation: Preparation, hashes: Mapping[str, str]) -> Resumptio
 
     A finished cell is kept if its configuration is the same; `hashes` are those of `cell_config`.
     """
-    options, name = preparation.settings.options, preparation.settings.scenario.name
-    if options.force:
+    if preparation.settings.options.force:
         raise RunDirectoryError("--resume keeps results and --force replaces them: give one of them, not both")
-    directory = RunDirectory(options.results_dir or _latest_of(name))
+    directory = RunDirectory(_place(preparation))
     try:
         if directory.run_json.stat().st_size == 0:  # it was killed before it had written anything
             return Resumption(directory, None)
@@ -52,14 +52,25 @@ def resumption(preparation: Preparation, hashes: Mapping[str, str]) -> Resumptio
     return Resumption(directory, run, frozenset(_same_cells(run, hashes, directory)))
 
 
-def check_directory(preparation: Preparation) -> list[str]:
-    """Sentences for the plan about the directory; RunDirectoryError where this run cannot have it."""
+def check_directory(preparation: Preparation, tell: Callable[[str], None]) -> list[str]:
+    """Sentences for the plan about the directory; RunDirectoryError where this run cannot have it.
+
+    What a killed run left behind there is waited for; `tell` is told so.
+    """
     options = preparation.settings.options
+    place = _place(preparation) if options.resume else options.results_dir
+    if place is not None:
+        wait_for_writers(place, tell)
     if options.resume:
         return [resumption(preparation, config_hashes(preparation)).sentence(len(preparation.plan.cells))]
-    if options.results_dir is not None:
-        check_usable(options.results_dir, force=options.force)
+    if place is not None:
+        check_usable(place, force=options.force)
     return []
+
+
+def _place(preparation: Preparation) -> Path:
+    settings = preparation.settings
+    return settings.options.results_dir or _latest_of(settings.scenario.name)
 
 
 def _latest_of(scenario: str) -> Path:
@@ -102,7 +113,8 @@ def _same_cells(run: Mapping[str, Any], hashes: Mapping[str, str], directory: Ru
             continue
         name = str(entry.get("cell"))
         is_same = entry.get("config_hash") is not None and entry["config_hash"] == hashes.get(name)
-        if is_same and directory.cell(name).load_json.exists():
+        cell = directory.cell(name)
+        if is_same and cell.load_json.exists() and cell.all_requests():  # somebody may have tidied up
             yield name
 
 

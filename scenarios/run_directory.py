@@ -149,8 +149,14 @@ class RunDirectory:
             raise RunDirectoryError(f"{self.path} is not a results directory: it has no run.json") from None
         except (OSError, ValueError) as error:
             raise RunDirectoryError(f"Cannot read {self.run_json}: {error}") from error
-        if not isinstance(run, dict) or "cells" not in run:
+        if not isinstance(run, dict) or not isinstance(run.get("cells"), list):
             raise RunDirectoryError(f"{self.run_json} does not describe a run")
+        version = run.get("schema_version")
+        if isinstance(version, int) and version > RUN_SCHEMA_VERSION:
+            raise RunDirectoryError(
+                f"{self.run_json} was written by a newer version of this program: its schema_version is {version}, "
+                f"and this one reads {RUN_SCHEMA_VERSION}"
+            )
         return run
 
     def write_run(self, run: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """The real command, for everything that ends before anything is sent."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator.cli
+from orchestrator.command_line import to_nowhere
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS
 
 PROJECT = Path(__file__).parents[2]
@@ -50,6 +53,7 @@ def run(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.
         (["plann"], "'plann' is neither a command nor a scenario file. Did you mean plan?"),
         (["smoke", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
         (["report"], "the following arguments are required: DIR"),
+        (["smoke", "--results-dir", "\udcff"], r"'\udcff' is not text in UTF-8"),
         (["report", "/nowhere"], "/nowhere is not a results directory: it has no run.json"),
     ],
 )
@@ -174,6 +178,40 @@ def test_a_bug_is_exit_code_3_with_the_traceback_in_a_file(monkeypatch, capsys):
     assert said.startswith("internal error: ZeroDivisionError: a bug")
     assert "Traceback" in log.read_text(encoding="utf-8")
     log.unlink()
+
+
+def test_a_full_disk_is_no_bug(monkeypatch, capsys):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert orchestrator.cli.main(["schema"]) == 3
+        to_nowhere(full)  # what is left in it could not be written either
+
+    assert capsys.readouterr().err.startswith("error: No space left on device. What was written stays;")
+
+
+def test_a_log_that_cannot_be_written_changes_no_exit_code(monkeypatch):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert orchestrator.cli.main(["smok"]) == 4
+
+
+def test_a_terminal_without_unicode_gets_its_results(monkeypatch):
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+
+    assert orchestrator.cli.main(["list"]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_stopped_before_it_begins_ends_with_2(number, tmp_path):
+    os.mkfifo(tmp_path / "scenario.yaml")
+    process = subprocess.Popen([sys.executable, "run_tests.py", tmp_path / "scenario.yaml"], cwd=PROJECT, stderr=-1)
+    with (tmp_path / "scenario.yaml").open("w"):  # opened as soon as the command reads it
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert said == b"interrupted before anything was sent\n"
 
 
 def test_the_orchestrator_starts_without_locust_gevent_or_boto3():

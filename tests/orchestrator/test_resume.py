@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def prepared(folder: Path, scenario: str = SCENARIO, **arguments) -> Preparation
     file.write_text(scenario, encoding="utf-8")
     given = {"results_dir": str(folder / "out"), "resume": True}
     return prepare(resolve(file, given | arguments, {}))
+
+
+def unheard(text: str) -> None:
+    raise AssertionError(text)
 
 
 def record(cell: str, tokens: int) -> str:
@@ -78,10 +83,17 @@ def test_finished_cells_are_kept_and_all_others_are_run_again(tmp_path):
     preparation = prepared(tmp_path)
 
     assert kept(preparation) == {"us-default-small-r5"}
-    (sentence,) = check_directory(preparation)
+    (sentence,) = check_directory(preparation, unheard)
     assert sentence == (
         f"Resuming {tmp_path / 'out'}: 1 of 4 cells are finished and kept; the 3 others are run, from their beginning."
     )
+
+
+def test_a_cell_whose_records_have_gone_is_run_again(tmp_path):
+    directory = write_run(tmp_path, STATUSES)
+    directory.cell("us-default-small-r5").requests("local").unlink()
+
+    assert kept(prepared(tmp_path)) == set()
 
 
 @pytest.mark.parametrize(
@@ -137,14 +149,14 @@ def test_what_cannot_be_resumed_is_refused_in_a_sentence(tmp_path, scenario, arg
     write_run(tmp_path, STATUSES)
 
     with pytest.raises(RunDirectoryError, match=said):
-        check_directory(prepared(tmp_path, scenario, **arguments))
+        check_directory(prepared(tmp_path, scenario, **arguments), unheard)
 
 
 def test_a_directory_of_plain_locust_cannot_be_resumed(tmp_path):
     RunDirectory(tmp_path / "out").write_run({"run_id": "x", "scenario": "four", "cells": []})
 
     with pytest.raises(RunDirectoryError, match="written by plain Locust"):
-        check_directory(prepared(tmp_path))
+        check_directory(prepared(tmp_path), unheard)
 
 
 def test_a_run_that_was_killed_before_it_wrote_anything_begins_anew(tmp_path):
@@ -243,12 +255,22 @@ def test_a_directory_in_use_is_refused_at_once(tmp_path):
         reopen_directory(tmp_path / "out")
 
 
-def test_the_locust_of_a_killed_run_is_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.results_directory.ORPHANS_S", 0.0)
+def test_the_locust_of_a_killed_run_is_waited_for_and_that_is_said(tmp_path, monkeypatch):
+    write_run(tmp_path, STATUSES)
+    said = []
+    with (tmp_path / "out" / WRITERS_LOCK).open("ab") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(writer, fcntl.LOCK_UN))
+
+        check_directory(prepared(tmp_path), said.append)
+
+    assert said == [f"Waiting for the Locust of the run that was killed in {tmp_path / 'out'}: it lets its calls end"]
+
+
+def test_what_is_still_written_is_not_taken(tmp_path):
     (tmp_path / "out").mkdir()
     with (tmp_path / "out" / WRITERS_LOCK).open("ab") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
 
         with pytest.raises(RunDirectoryError, match="still written by the Locust of a run that was killed"):
             reopen_directory(tmp_path / "out")
-    # It has ended, and with it its lock.

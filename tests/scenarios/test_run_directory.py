@@ -15,7 +15,9 @@ def test_run_json_is_read_back_as_written(tmp_path: Path) -> None:
     assert [path.name for path in directory.path.iterdir()] == ["run.json"]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"no": "cells"}'])
+@pytest.mark.parametrize(
+    "content", [None, "{", "[]", '{"no": "cells"}', '{"cells": null}', '{"cells": [], "schema_version": 2}']
+)
 def test_what_is_no_results_directory_is_said_so(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "run.json").write_text(content, encoding="utf-8")
