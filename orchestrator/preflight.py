@@ -18,7 +18,7 @@ from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
 from scenarios.field_types import MANGAASSIST, NO_LIMIT, check_region
-from scenarios.loading import Problem, ScenarioError
+from scenarios.loading import Problem, ScenarioError, in_order
 from scenarios.model import Scenario
 from scenarios.nonce import NONCE_TOKENS
 from scenarios.plan import Plan, SampledMessage, SystemPart, assumed_output_tokens, make_plan
@@ -100,10 +100,10 @@ def prepare(settings: Settings) -> Preparation:
     }
     known = {name: routing for name, routing in routings.items() if routing is not None}
     sessions = attempt(problems, settings.place(("sessions",)), partial(_session_model, scenario))
-    for trace in traces(scenario):
-        attempt(problems, settings.place(("load", "trace")), partial(read_trace, trace))
+    for path, trace in traces(scenario):
+        attempt(problems, settings.place(path), partial(read_trace, trace))
     if problems or library is None:
-        raise ScenarioError(*problems)
+        raise ScenarioError(*in_order(problems))
     catalog = settings.catalog
     routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
     cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
