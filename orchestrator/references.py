@@ -27,11 +27,12 @@ def attempt(problems: list[Problem], place: str, read: Callable[[], T]) -> T | N
     try:
         return read()
     except ProblemsError as error:
-        placed = [fault for fault in error.faults if fault.position is not None]
-        for fault in placed:
-            problems.append(Problem(f"{from_here(Path(fault.file or place))}:{fault.position}", fault.text))
-        if not placed:
-            problems.append(Problem(place, str(error)))
+        placed = [
+            Problem(f"{from_here(Path(fault.file or place))}:{fault.position}", fault.text)
+            for fault in error.faults
+            if fault.position is not None
+        ]
+        problems += placed or [Problem(place, str(error))]
     except RequestValueError as error:
         problems.append(Problem(place, str(error)))
     return None
