@@ -4,6 +4,7 @@ PyYAML reads YAML 1.1, in which `on` is true, `1:30` is 90 and `010` is 8, and i
 Here all of these are problems, because nobody means them. Anchors, aliases and merge keys work as in YAML.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,11 @@ def read_yaml(text: str) -> YamlDocument:
         raise YamlError(YamlProblem(None, "is nested too deeply")) from error
     problems = sorted(reader.problems, key=lambda problem: problem.position or Position(1, 1))
     return YamlDocument(values, reader.positions, tuple(problems), frozenset(reader.spoiled))
+
+
+def format_path(path: KeyPath) -> str:
+    """`matrix.include[0].rate`."""
+    return re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else part for part in path))
 
 
 def _position(node: yaml.Node) -> Position:

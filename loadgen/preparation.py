@@ -14,7 +14,7 @@ from loadgen.session import Sampler
 from scenarios.prompts import PromptFileError
 from scenarios.replayed import ReplaySampler
 from scenarios.trace import TraceError
-from scenarios.traffic import TrafficError
+from scenarios.traffic_files import TrafficError
 
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 

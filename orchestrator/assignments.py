@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock.yaml_documents import KeyPath, YamlError, read_yaml
-from scenarios.loading import Problem, format_path
+from bedrock.yaml_documents import KeyPath, YamlError, format_path, read_yaml
+from scenarios.loading import Problem
 
 FLAG = "--set"
 METAVAR = "PATH=VALUE"

@@ -126,7 +126,7 @@ class Doctor:
             self._findings.append(unseen_finding(error, plan))
             return
         model_ids = tuple(dict.fromkeys(question.model_id for question in self._asked))
-        self._quotas = match_quotas(model_ids, listed, plan, self._settings.catalog)
+        self._quotas = match_quotas(model_ids, listed, plan, self._settings.catalog, endpoint.region)
         self._findings += [quota_finding(found) for found in self._quotas]
 
     def _ask(self, endpoint: Endpoint) -> None:

@@ -74,27 +74,27 @@ def list_quotas(region: str) -> list[Mapping[str, Any]]:
 
 
 def match_quotas(
-    model_ids: Sequence[str], listed: Sequence[Mapping[str, Any]], plan: Plan | None, catalog: Catalog
+    model_ids: Sequence[str], listed: Sequence[Mapping[str, Any]], plan: Plan | None, catalog: Catalog, region: str
 ) -> list[ModelQuota]:
-    """The quota of each model id as sent, beside its use in the plan where there is one."""
-    uses = {use.model_id: use for use in plan.quotas} if plan is not None else {}
+    """The quota of each model id as sent, beside its use in the plan where there is one, in a Region."""
+    uses = {use.model_id: use for use in plan.quotas if use.region == region} if plan is not None else {}
     matched = []
     for model_id in model_ids:
         model = catalog.find(model_id)
         quota = AccountQuota() if model is None else quota_of(model, split_model_id(model_id).prefix, listed)
-        matched.append(ModelQuota(model_id, quota, uses.get(model_id), _planned_tokens(plan, model_id)))
+        matched.append(ModelQuota(model_id, quota, uses.get(model_id), _planned_tokens(plan, model_id, region)))
     return matched
 
 
-def _planned_tokens(plan: Plan | None, model_id: str) -> float | None:
-    """Input and output tokens of a model in all cells."""
+def _planned_tokens(plan: Plan | None, model_id: str, region: str) -> float | None:
+    """Input and output tokens of a model in all cells of a Region."""
     if plan is None:
         return None
     return sum(
         planned.requests * model.share * (model.input_tokens + model.output_tokens)
         for planned in plan.cells
         for model in planned.models
-        if model.model_id == model_id
+        if plan.quota_key(planned, model) == (region, model_id)
     )
 
 

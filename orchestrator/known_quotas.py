@@ -7,7 +7,7 @@ from bedrock.catalog import default_catalog, split_model_id
 from bedrock.service_quotas import quota_of
 from emulator.config import parse_config
 from orchestrator.preflight import Preparation
-from scenarios.plan import ACCOUNT, EMULATOR, KnownQuota, Plan, with_quotas
+from scenarios.plan import ACCOUNT, EMULATOR, KnownQuota, QuotaKey, with_quotas
 
 
 def with_known_quotas(preparation: Preparation) -> Preparation:
@@ -24,23 +24,35 @@ def with_known_quotas(preparation: Preparation) -> Preparation:
     return replace(preparation, plan=plan, doubts=(*preparation.doubts, *notes))
 
 
-def _emulator_quotas(preparation: Preparation) -> dict[str, KnownQuota]:
-    """Quotas that the scenario's emulator section sets; where it sets none, what AWS would allow is of interest."""
+def _emulator_quotas(preparation: Preparation) -> dict[QuotaKey, KnownQuota]:
+    """Quotas that the scenario's emulator section sets; where it sets none, what AWS would allow is of interest.
+
+    The emulator has one quota of a model id, whatever Region a request is signed for; cells take from it one by one.
+    """
     config = parse_config(preparation.settings.scenario.emulator or {})
-    limits = ((model_id, config.quota(model_id)) for model_id in _model_ids(preparation.plan))
-    return {model_id: KnownQuota(limit.rpm, limit.tpm, EMULATOR) for model_id, limit in limits if limit is not None}
+    limits = ((use, config.quota(use.model_id)) for use in preparation.plan.quotas)
+    return {
+        (use.region, use.model_id): KnownQuota(limit.rpm, limit.tpm, EMULATOR)
+        for use, limit in limits
+        if limit is not None
+    }
 
 
-def _account_quotas(preparation: Preparation) -> tuple[dict[str, KnownQuota], tuple[str, ...]]:
-    """The account's own quotas, and a sentence where they cannot be seen."""
+def _account_quotas(preparation: Preparation) -> tuple[dict[QuotaKey, KnownQuota], tuple[str, ...]]:
+    """The account's own quotas in each Region that cells call, and a sentence where they cannot be seen."""
     # botocore takes 0.2 s to import; plans against the emulator do without it.
     from orchestrator.doctor_quotas import QuotasError, list_quotas  # noqa: PLC0415
 
-    try:
-        listed = list_quotas(preparation.settings.options.region)
-    except QuotasError as error:
-        return {}, (f"{error}; the plan is held against the default quotas",)
-    return quotas_of(_model_ids(preparation.plan), listed), ()
+    found: dict[QuotaKey, KnownQuota] = {}
+    uses = preparation.plan.quotas
+    for region in dict.fromkeys(use.region for use in uses):
+        try:
+            listed = list_quotas(region or preparation.settings.options.region)
+        except QuotasError as error:
+            return found, (f"{error}; the plan is held against the default quotas",)
+        quotas = quotas_of((use.model_id for use in uses if use.region == region), listed)
+        found |= {(region, model_id): quota for model_id, quota in quotas.items()}
+    return found, ()
 
 
 def quotas_of(model_ids: Iterable[str], listed: Iterable[Mapping[str, object]]) -> dict[str, KnownQuota]:
@@ -51,7 +63,3 @@ def quotas_of(model_ids: Iterable[str], listed: Iterable[Mapping[str, object]]) 
         if quota.rpm is not None or quota.tpm is not None:
             found[model_id] = KnownQuota(quota.rpm, quota.tpm, ACCOUNT)
     return found
-
-
-def _model_ids(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(model.model_id for planned in plan.cells for model in planned.models))

@@ -15,14 +15,15 @@ from bedrock.yaml_documents import KeyPath
 from emulator.config import parse_config
 from emulator.fixture_files import FixtureError, read_fixtures
 from orchestrator.cell_times import with_parallel_cells
+from orchestrator.emulated import expectations
 from orchestrator.references import attempt, emulator_problems
 from orchestrator.settings import Settings, cost_limit_usd
 from scenarios.cells import Cell, expand, request_doubts
 from scenarios.field_types import MANGAASSIST, NO_LIMIT, check_region
-from scenarios.loading import Problem, ScenarioError
+from scenarios.loading import Problem, ScenarioError, in_order
 from scenarios.model import Scenario
 from scenarios.nonce import NONCE_TOKENS
-from scenarios.plan import Plan, SampledMessage, SystemPart, assumed_output_tokens, make_plan
+from scenarios.plan import Plan, SampledMessage, SystemPart, make_plan
 from scenarios.prompts import DEFAULT_FILE, PromptLibrary, load_prompts
 from scenarios.replayed import ReplaySampler
 from scenarios.request_values import SystemPrompt, read_system_prompt
@@ -101,10 +102,10 @@ def prepare(settings: Settings) -> Preparation:
     }
     known = {name: routing for name, routing in routings.items() if routing is not None}
     sessions = attempt(problems, settings.place(("sessions",)), partial(_session_model, scenario))
-    for trace in traces(scenario):
-        attempt(problems, settings.place(("load", "trace")), partial(read_trace, trace))
+    for path, trace in traces(scenario):
+        attempt(problems, settings.place(path), partial(read_trace, trace))
     if problems or library is None:
-        raise ScenarioError(*problems)
+        raise ScenarioError(*in_order(problems))
     catalog = settings.catalog
     routes = {name: (routing.simple, routing.complex) for name, routing in known.items()}
     cells = expand(scenario, catalog, routes, scenario.failover.regions or settings.regions)
@@ -113,7 +114,16 @@ def prepare(settings: Settings) -> Preparation:
     system_tokens = 0 if system is None else system.tokens
     doubts = request_doubts(cells, scenario.request, system_tokens, catalog, routes)
     part = SystemPart(system_tokens + (NONCE_TOKENS if scenario.request.nonce else 0), scenario.request.cache_system)
-    plan = make_plan(cells, samples, catalog, part, shape, cool_down_s=scenario.order.cool_down_s)
+    plan = make_plan(
+        cells,
+        samples,
+        catalog,
+        part,
+        shape,
+        cool_down_s=scenario.order.cool_down_s,
+        region=(scenario.failover.regions or (settings.options.region,))[0],
+        expected=expectations(settings),
+    )
     plan = with_parallel_cells(plan, settings) if scenario.order.parallel_cells > 1 else plan
     held = None if sessions is None else SessionsPlan(sessions.name, shape, _mean_history(samples))
     return Preparation(settings, cells, plan, prompts_file, system, doubts, held)
@@ -231,7 +241,7 @@ def _samples(
 ) -> dict[str, tuple[SampledMessage, ...]]:
     """The first messages each cell will send; ScenarioError where the library has no prompt for one."""
     problems: list[Problem] = []
-    seed = settings.scenario.seed
+    seed, expected = settings.scenario.seed, expectations(settings)
 
     def sampler(model_id: str | None, routing: str | None, size: str) -> MessageSampler | SinglePromptSampler:
         chosen = None if size == "mixed" else size
@@ -244,11 +254,15 @@ def _samples(
         chooses = sampler(model_id, routing, size)
         return tuple(chooses.message(index) for index in range(SAMPLE_SIZE))
 
+    def answer_tokens(cell: Cell, routing: Routing) -> float:
+        models = (settings.catalog.resolve(model_id) for model_id in (routing.simple, routing.complex))
+        return fmean(expected.output_tokens(model, cell.region_prefix, cell.max_tokens) for model in models)
+
     def sample_of(cell: Cell) -> tuple[SampledMessage, ...]:
         if sessions is not None:
             chosen = None if cell.prompt_size == "mixed" else cell.prompt_size
             talking = SessionSampler(sessions, routings[cell.routing or ""], library, chosen, seed)
-            return planned_turns(talking, SAMPLE_SIZE, seed, assumed_output_tokens(cell.max_tokens))
+            return planned_turns(talking, SAMPLE_SIZE, seed, answer_tokens(cell, routings[cell.routing or ""]))
         sent = cell.model_id, cell.routing, cell.prompt_size
         if not cell.traces():
             return sample(*sent)

@@ -17,7 +17,7 @@ from bedrock.catalog import Catalog
 from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
 from bedrock.prices import catalog_with
-from bedrock.yaml_documents import KeyPath
+from bedrock.yaml_documents import KeyPath, format_path
 from orchestrator.assignments import Assignment, applied, parse_assignments, source_of
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from orchestrator.references import reference_problems
@@ -28,7 +28,6 @@ from scenarios.loading import (
     Problem,
     ScenarioError,
     build_scenario,
-    format_path,
     in_order,
     read_document_and_problems,
 )

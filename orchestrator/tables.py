@@ -179,7 +179,8 @@ def _quota_sentence(plan: Plan, index: int) -> str:
     )
     quota = f"{_limit(use.rpm_quota)} and {_limit(use.tpm_quota)}"
     end = f"; expect throttling{_on_aws(plan)}" if use.exceeds else ""
-    return f"Quota: {use.model_id}: {asked} ({cells}); {use.source} quota {quota}{end}"
+    where = f" in {use.region}" if len({other.region for other in plan.quotas}) > 1 else ""
+    return f"Quota: {use.model_id}{where}: {asked} ({cells}); {use.source} quota {quota}{end}"
 
 
 def _quota_percent(share: float | None) -> str:
@@ -318,6 +319,7 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
         "quotas": [
             {
                 "model_id": use.model_id,
+                "region": use.region,
                 "cell": use.tokens_cell,
                 "requests_cell": use.requests_cell,
                 "tokens_cell": use.tokens_cell,

@@ -28,6 +28,7 @@ from scenarios.request_values import (
 )
 from scenarios.schedule import RESERVED_NAMES
 from scenarios.units import (
+    MAX_RATE_RPS,
     UnitError,
     parse_duration_range_s,
     parse_duration_s,
@@ -48,6 +49,9 @@ NO_LIMIT = "none"
 
 #: Measured time of a cell where nothing says how long.
 DEFAULT_DURATION_S = 60.0
+
+#: Slower than one user in eleven days is a slip of the finger.
+MIN_SPAWN_RATE_RPS = 1e-6
 
 #: Most stages of a load.
 MAX_STAGES = 100
@@ -115,8 +119,8 @@ def _spawn_rate(text: Any) -> float:
         rate = float(text)
     except ValueError:
         return _positive_rate_rps(text)
-    if not 0 < rate < float("inf"):
-        raise UnitError(f"{text!r} must be more than 0/s")
+    if not MIN_SPAWN_RATE_RPS <= rate <= MAX_RATE_RPS:
+        raise UnitError(f"{text!r} must be more than 0/s, and at most {MAX_RATE_RPS:.0f}/s")
     return rate
 
 
@@ -205,10 +209,11 @@ Region = Annotated[
     str, AfterValidator(check_region), WithJsonSchema({"type": "string", "pattern": f"^{_REGION.pattern}$"})
 ]
 
-Count = Annotated[PositiveInt, Strict()]
+#: Above what any test has, and far below where arithmetic ends.
+Count = Annotated[PositiveInt, Strict(), Field(le=1_000_000_000_000)]
 #: Users of one cell: 10 kB each while they wait, and above this surely a slip of the finger.
 Users = Annotated[PositiveInt, Strict(), Field(le=100_000)]
-PositiveNumber = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Strict(), Field(ge=0.001, le=1e6, allow_inf_nan=False)]
 Burstiness = Annotated[float, Strict(), Field(ge=BURSTINESS_RANGE[0], le=BURSTINESS_RANGE[1])]
 StepCount = Annotated[int, Strict(), Field(ge=1, le=MAX_STEPS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]

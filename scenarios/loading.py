@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bedrock.yaml_documents import KeyPath, YamlDocument, YamlError, read_yaml_file
+from bedrock.yaml_documents import KeyPath, YamlDocument, YamlError, format_path, read_yaml_file
 from bedrock.yaml_syntax import Position, YamlProblem
 from scenarios.checks import cross_check
 from scenarios.model import Scenario, with_stages
@@ -34,8 +34,18 @@ class Problem:
     @property
     def position(self) -> Position | None:
         """Line and column of the file; None for what was given on the command line or concerns no line."""
-        match = re.search(r":(\d+):(\d+)(?::|$)", self.place)
-        return Position(int(match[1]), int(match[2])) if match else None
+        match = self._place_in_file
+        return Position(int(match[2]), int(match[3])) if match else None
+
+    @property
+    def file(self) -> str:
+        """The file that the position is in; empty where there is none."""
+        match = self._place_in_file
+        return match[1] if match else ""
+
+    @property
+    def _place_in_file(self) -> re.Match[str] | None:
+        return re.match(r"(.*?):(\d+):(\d+)(?::|$)", self.place)
 
 
 class ScenarioError(ValueError):
@@ -142,8 +152,10 @@ def build_scenario(values: Mapping[str, Any], places: Places, document: Document
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems in the order of the file, those of the command line first."""
-    return sorted(problems, key=lambda problem: problem.position or Position(0, 0))
+    """Problems in the order of each file, those of the command line first; files as they come."""
+    found = list(problems)
+    files = list(dict.fromkeys(["", *(problem.file for problem in found)]))
+    return sorted(found, key=lambda problem: (files.index(problem.file), problem.position or Position(0, 0)))
 
 
 def _without_consequences(details: list[ErrorDetails], spoiled: Set[KeyPath]) -> list[ErrorDetails]:
@@ -178,11 +190,6 @@ def _remove(values: Any, path: KeyPath) -> None:
             return
     if isinstance(values, dict) and path:
         values.pop(path[-1], None)
-
-
-def format_path(path: KeyPath) -> str:
-    """`matrix.include[0].rate`."""
-    return re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else part for part in path))
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -29,12 +29,12 @@ from scenarios.field_types import (
     Count,
     DurationRangeS,
     DurationS,
+    Factor,
     Latency,
     LoadModel,
     Name,
     ObjectiveEntry,
     Pattern,
-    PositiveNumber,
     Process,
     PromptSize,
     RateRps,
@@ -97,10 +97,10 @@ class Shape(Section):
     step_duration_s: DurationS | None = Field(
         None, alias="step_duration", description="Time of each step, instead of the duration."
     )
-    spike_factor: PositiveNumber | None = Field(None, description="Height of a spike, times the rate.")
+    spike_factor: Factor | None = Field(None, description="Height of a spike, times the rate.")
     spike_window: Window | None = Field(None, description="When the spike is, as shares of the duration.")
     trace: str | None = Field(None, description="File to replay: CSV or JSONL with the time of each message.")
-    trace_speed: PositiveNumber | None = Field(None, description="How many times as fast a trace is replayed.")
+    trace_speed: Factor | None = Field(None, description="How many times as fast a trace is replayed.")
 
 
 class Stage(Shape):
@@ -130,9 +130,9 @@ class Load(Shape):
     )
     warmup_s: WaitS = Field(0.0, alias="warmup", description="Time before it that is sent but not measured.")
     steps: StepCount = Field(DEFAULT_STEPS, description="Number of equal steps up to the rate, or to all users.")
-    spike_factor: PositiveNumber = Field(10.0, description="Height of a spike, times the baseline.")
+    spike_factor: Factor = Field(10.0, description="Height of a spike, times the baseline.")
     spike_window: Window = Field((0.4, 0.6), description="When the spike is, as shares of the duration.")
-    trace_speed: PositiveNumber = Field(1.0, description="How many times as fast a trace is replayed.")
+    trace_speed: Factor = Field(1.0, description="How many times as fast a trace is replayed.")
     stages: Annotated[tuple[Stage, ...], Field(max_length=MAX_STAGES)] = Field(
         (), description="Stretches of load one after the other, behind one warm-up: instead of pattern and rate."
     )

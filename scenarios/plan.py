@@ -1,25 +1,22 @@
 """What a suite will send, how long it takes and what it costs, before anything is sent.
 
-All figures are estimates from stated assumptions: the prompts as they are, answers around
-`OUTPUT_TOKENS_MEDIAN`, and the catalogue's assumed speeds. Pure: the same cells and messages give the same plan.
+All figures are estimates from stated assumptions: the prompts as they are, and what `scenarios.expectations` says of
+answers. Pure: the same cells and messages give the same plan.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import Protocol
 
-from bedrock.catalog import ASSUMED_TIER_SPEEDS, Catalog, Model, Price, TierSpeed
+from bedrock.catalog import Catalog, Model, Price
 from bedrock.pricing import cost_usd
 from bedrock.tokens import estimate_tokens
 from scenarios.cells import Cell
+from scenarios.expectations import ASSUMED, Expectations
 from scenarios.sessions import ONE_SHOT, SessionShape
-
-#: Answers of the workload in tokens: lognormal with this median and sigma, cut off at `max_tokens`. An assumption,
-#: and what the emulator does by default.
-OUTPUT_TOKENS_MEDIAN = 120.0
-OUTPUT_TOKENS_SIGMA = 0.5
 
 #: Share of the assumed answer at the low end of the cost range; the high end assumes `max_tokens` in every answer.
 LOW_OUTPUT_SHARE = 0.5
@@ -29,6 +26,10 @@ CELL_OVERHEAD_S = 3.0
 
 #: Seconds a suite takes beside its cells: the emulator, the analysis, the report.
 SUITE_OVERHEAD_S = 12.0
+
+#: Whose quota it is: that of a model id as sent in the Region that is called. A profile that leads to several Regions
+#: has its quota in the one that it is called in.
+QuotaKey = tuple[str | None, str]
 
 #: Sources of quotas.
 DEFAULT, EMULATOR, ACCOUNT = "default", "emulator", "Service Quotas"
@@ -140,12 +141,15 @@ class KnownQuota:
 
 @dataclass(frozen=True, slots=True)
 class QuotaUse:
-    """The busiest minute that any cell asks of a model against its quota (None: no quota). `source` says whose.
+    """The busiest minute that any cell asks of a model in a Region against its quota (None: no quota).
+
+    `source` says whose quota it is.
 
     Most requests and most tokens may be those of two cells: small prompts at a high rate, large ones at a low.
     """
 
     model_id: str
+    region: str | None
     requests_cell: str
     requests_per_minute: float
     rpm_quota: float | None
@@ -173,38 +177,30 @@ class Plan:
     duration_s: float
     cost: CostRange | None
     quotas: tuple[QuotaUse, ...]
+    #: The Region that cells without one of their own call.
+    region: str | None = None
+
+    def quota_key(self, planned: CellPlan, model: ModelPlan) -> QuotaKey:
+        """The quota that a cell's traffic to a model takes from."""
+        return planned.cell.region or self.region, model.model_id
 
     def quota_share(self, planned: CellPlan) -> float | None:
         """The most that a cell's busiest minute takes of a model's quota, of requests or of tokens, as a fraction.
 
         Above 1 the cell measures the quota and not the model. None where no model has a quota.
         """
-        known = {use.model_id: use for use in self.quotas}
+        uses = {(use.region, use.model_id): use for use in self.quotas}
+        known = [(model, uses[self.quota_key(planned, model)]) for model in planned.models]
         shares = [
             asked / quota
-            for model in planned.models
+            for model, use in known
             for asked, quota in (
-                (model.requests_per_minute, known[model.model_id].rpm_quota),
-                (model.tokens_per_minute, known[model.model_id].tpm_quota),
+                (model.requests_per_minute, use.rpm_quota),
+                (model.tokens_per_minute, use.tpm_quota),
             )
             if quota
         ]
         return max(shares, default=None)
-
-
-def assumed_output_tokens(max_tokens: int) -> float:
-    """Mean output tokens of an answer: E[min(X, max_tokens)] of the assumed lognormal X (its limited expectation)."""
-    normal = NormalDist()
-    z = math.log(max_tokens / OUTPUT_TOKENS_MEDIAN) / OUTPUT_TOKENS_SIGMA
-    mean = OUTPUT_TOKENS_MEDIAN * math.exp(OUTPUT_TOKENS_SIGMA**2 / 2.0)
-    return mean * normal.cdf(z - OUTPUT_TOKENS_SIGMA) + max_tokens * (1.0 - normal.cdf(z))
-
-
-def assumed_e2e_s(model: Model, input_tokens: float, output_tokens: float, tier: str = "default") -> float:
-    """Mean seconds of a call in a tier: mean of the lognormal TTFT, prefill of the input, decoding of the output."""
-    speed, factors = model.assumed, ASSUMED_TIER_SPEEDS.get(tier, TierSpeed())
-    ttft_ms = speed.ttft_ms * math.exp(speed.ttft_sigma**2 / 2.0) + speed.prefill_ms_per_token * input_tokens
-    return ttft_ms * factors.ttft_factor / 1000.0 + output_tokens / (speed.output_tokens_per_s * factors.speed_factor)
 
 
 def slots_for(in_flight: float) -> int:
@@ -221,7 +217,7 @@ def mean_e2e_s(
     tier: str = "default",
 ) -> float:
     """Expected seconds of a call; UnknownModelError for a model whose speed nobody knows."""
-    return _mean_e2e_s(_parts(sample, max_tokens, catalog, system, tier))
+    return _mean_e2e_s(_parts(sample, _Answers(max_tokens, tier, None, ASSUMED), catalog, system))
 
 
 def make_plan(
@@ -232,19 +228,24 @@ def make_plan(
     shape: SessionShape = ONE_SHOT,
     *,
     cool_down_s: float = 0.0,
-    quotas: Mapping[str, KnownQuota] | None = None,
+    quotas: Mapping[QuotaKey, KnownQuota] | None = None,
+    region: str | None = None,
+    expected: Expectations = ASSUMED,
 ) -> Plan:
     """The plan of a suite. `samples` has, by cell name, messages as the cell will send them, at least one.
 
     `shape` is that of the conversations which arrive, or which users hold; `cool_down_s` the pause between two cells.
-    `quotas` are those that are known, by model id as sent; for others the account's default quota is taken.
+    `quotas` are those that are known; for others the account's default quota is taken. `region` is that of cells which
+    name none. `expected` is what answers are like.
     """
     all_cells = tuple(cells)
     planned = tuple(
-        plan_cell(cell, samples[cell.cell], catalog, system, shape) for cell in all_cells if cell.status != "skipped"
+        plan_cell(cell, samples[cell.cell], catalog, system, shape, expected=expected)
+        for cell in all_cells
+        if cell.status != "skipped"
     )
     pauses_s = cool_down_s * max(len(planned) - 1, 0)
-    return Plan(
+    plan = Plan(
         cells=planned,
         skipped=tuple(cell for cell in all_cells if cell.status == "skipped"),
         requests=math.fsum(cell.requests for cell in planned),
@@ -253,8 +254,10 @@ def make_plan(
         peak_in_flight=max((cell.peak_in_flight for cell in planned), default=0.0),
         duration_s=math.fsum(cell.duration_s for cell in planned) + pauses_s + SUITE_OVERHEAD_S,
         cost=_total_cost(cell.cost for cell in planned),
-        quotas=_quota_use(planned, quotas or {}, catalog),
+        quotas=(),
+        region=region,
     )
+    return with_quotas(plan, quotas or {}, catalog)
 
 
 def plan_cell(
@@ -263,9 +266,12 @@ def plan_cell(
     catalog: Catalog,
     system: SystemPart = NO_SYSTEM,
     shape: SessionShape = ONE_SHOT,
+    *,
+    expected: Expectations = ASSUMED,
 ) -> CellPlan:
     """The plan of one cell. Conversations that its end cuts short are counted whole: it may send less, never more."""
-    parts = _parts(sample, cell.max_tokens, catalog, system, cell.service_tier)
+    answers = _Answers(cell.max_tokens, cell.service_tier, cell.region_prefix, expected)
+    parts = _parts(sample, answers, catalog, system)
     e2e_s = _mean_e2e_s(parts)
     load = _load(cell, e2e_s, shape)
     requests, in_flight = load.requests, load.in_flight
@@ -345,24 +351,38 @@ def _mean_e2e_s(parts: Sequence["_Part"]) -> float:
     return math.fsum(part.share * part.e2e_s for part in parts)
 
 
-def _parts(
-    sample: Sequence[SampledMessage], max_tokens: int, catalog: Catalog, system: SystemPart, tier: str
-) -> list[_Part]:
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What answers may be and are expected to be."""
+
+    max_tokens: int
+    tier: str
+    prefix: str | None
+    expected: Expectations
+
+    def output_tokens(self, model: Model, allowed: int) -> float:
+        return self.expected.output_tokens(model, self.prefix, allowed)
+
+    def e2e_s(self, model: Model, input_tokens: float, output_tokens: float) -> float:
+        return self.expected.e2e_s(model, self.prefix, input_tokens, output_tokens, self.tier)
+
+
+def _parts(sample: Sequence[SampledMessage], answers: _Answers, catalog: Catalog, system: SystemPart) -> list[_Part]:
     by_model: dict[str, list[SampledMessage]] = {}
     for message in sample:
         by_model.setdefault(message.model_id, []).append(message)
     parts = []
     for base_id, messages in by_model.items():
         model = catalog.resolve(base_id)
-        allowed = [message.max_tokens or max_tokens for message in messages]
+        allowed = Counter(message.max_tokens or answers.max_tokens for message in messages)
         own_tokens = fmean(estimate_tokens(message.text) + message.history_tokens for message in messages)
         input_tokens = system.tokens + own_tokens
         cached_tokens = system.cached_tokens(model)
-        output_tokens = fmean(map(assumed_output_tokens, allowed))
-        most = fmean(min(tokens, model.max_output_tokens) for tokens in allowed)
-        e2e_s = assumed_e2e_s(model, input_tokens - cached_tokens, output_tokens, tier)
+        output_tokens = fmean((answers.output_tokens(model, most) for most in allowed), allowed.values())
+        most_tokens = fmean((min(most, model.max_output_tokens) for most in allowed), allowed.values())
+        e2e_s = answers.e2e_s(model, input_tokens - cached_tokens, output_tokens)
         share = len(messages) / len(sample)
-        parts.append(_Part(model, share, input_tokens, cached_tokens, output_tokens, most, e2e_s))
+        parts.append(_Part(model, share, input_tokens, cached_tokens, output_tokens, most_tokens, e2e_s))
     return parts
 
 
@@ -414,20 +434,15 @@ def _total_cost(costs: Iterable[CostRange | None]) -> CostRange | None:
     return total
 
 
-def _quota_use(cells: Sequence[CellPlan], quotas: Mapping[str, KnownQuota], catalog: Catalog) -> tuple[QuotaUse, ...]:
-    busiest: dict[str, QuotaUse] = {}
-    for planned in cells:
+def with_quotas(plan: Plan, quotas: Mapping[QuotaKey, KnownQuota], catalog: Catalog) -> Plan:
+    """The plan against other quotas; the default quota where none is given."""
+    busiest: dict[QuotaKey, QuotaUse] = {}
+    for planned in plan.cells:
         for model in planned.models:
-            quota = quotas.get(model.model_id) or _default_quota(planned.cell, model, catalog)
-            use = _use_of(planned, model, quota)
-            known = busiest.get(model.model_id)
-            busiest[model.model_id] = use if known is None else _busier(known, use)
-    return tuple(busiest.values())
-
-
-def with_quotas(plan: Plan, quotas: Mapping[str, KnownQuota], catalog: Catalog) -> Plan:
-    """The plan against other quotas, by model id as sent; the default quota where none is given."""
-    return replace(plan, quotas=_quota_use(plan.cells, quotas, catalog))
+            key = plan.quota_key(planned, model)
+            use = _use_of(planned, model, key, quotas.get(key) or _default_quota(planned.cell, model, catalog))
+            busiest[key] = _busier(busiest[key], use) if key in busiest else use
+    return replace(plan, quotas=tuple(busiest.values()))
 
 
 def _busier(known: QuotaUse, other: QuotaUse) -> QuotaUse:
@@ -445,9 +460,10 @@ def _default_quota(cell: Cell, model: ModelPlan, catalog: Catalog) -> KnownQuota
     return KnownQuota(quota.rpm, quota.tpm)
 
 
-def _use_of(planned: CellPlan, model: ModelPlan, quota: KnownQuota) -> QuotaUse:
+def _use_of(planned: CellPlan, model: ModelPlan, key: QuotaKey, quota: KnownQuota) -> QuotaUse:
     return QuotaUse(
         model_id=model.model_id,
+        region=key[0],
         requests_cell=planned.cell.cell,
         requests_per_minute=model.requests_per_minute,
         rpm_quota=quota.rpm,

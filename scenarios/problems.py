@@ -2,16 +2,32 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bedrock.yaml_syntax import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a file, in one plain-language clause; `file` and `position` where it is known which line."""
+
+    text: str
+    file: str | None = None
+    position: Position | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.position is None else f"{self.file}:{self.position}: {self.text}"
 
 
 class ProblemsError(ValueError):
-    """A file that cannot be used. `problems` has one plain-language clause per fault."""
+    """A file that cannot be used. `problems` has one plain-language clause per fault, `faults` where each stands."""
 
-    def __init__(self, what: str, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        bullets = "".join(f"\n  - {problem}" for problem in self.problems)
+    def __init__(self, what: str, problems: Sequence[str | Fault]) -> None:
+        self.faults = tuple(Fault(problem) if isinstance(problem, str) else problem for problem in problems)
+        self.problems = tuple(fault.text for fault in self.faults)
+        bullets = "".join(f"\n  - {fault}" for fault in self.faults)
         super().__init__(
-            f"Cannot use {what}: {self.problems[0]}" if len(problems) == 1 else f"Cannot use {what}:{bullets}"
+            f"Cannot use {what}: {self.faults[0]}" if len(problems) == 1 else f"Cannot use {what}:{bullets}"
         )
 
 

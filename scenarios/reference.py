@@ -64,11 +64,12 @@ def _row(key: str, entry: _Schema, is_required: bool) -> str:
 
 
 def _default(entry: _Schema) -> str:
+    """As the file writes it; nothing for a section, whose keys have rows of their own."""
     default = entry.get("default")
-    if default in (None, [], {}):
+    if default in (None, []) or isinstance(default, dict):
         return ""
-    shown = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
-    return f"`{shown}`"
+    items = default if isinstance(default, list) else [default]
+    return f"`{', '.join(item if isinstance(item, str) else json.dumps(item) for item in items)}`"
 
 
 def _value(entry: _Schema) -> str:
@@ -102,7 +103,7 @@ def _bounds(entry: _Schema) -> str:
         "maximum": "up to {}",
         "exclusiveMaximum": "below {}",
     }
-    return "".join(f" {words.format(entry[name])}" for name, words in limits.items() if name in entry)
+    return "".join(f" {words.format(format(entry[name], ',.15g'))}" for name, words in limits.items() if name in entry)
 
 
 if __name__ == "__main__":

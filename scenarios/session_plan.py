@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from bedrock.tokens import estimate_tokens
 from scenarios.decks import Deck
 from scenarios.sessions import SessionModel, SessionSampler, SessionShape
-from scenarios.traffic import WHOLE, Message
+from scenarios.traffic import Message
+from scenarios.traffic_files import WHOLE
 
 Vector = NDArray[np.float64]
 

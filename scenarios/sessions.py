@@ -10,7 +10,8 @@ from random import Random
 
 from scenarios.decks import Deck
 from scenarios.prompts import PromptLibrary
-from scenarios.traffic import DETAIL_BLOCK, MIX_BLOCK, WHOLE, Message, MessageSampler, Mix, Routing, Shares
+from scenarios.traffic import DETAIL_BLOCK, MIX_BLOCK, Message, MessageSampler, Mix, Routing
+from scenarios.traffic_files import WHOLE, Shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from bedrock.yaml_documents import KeyPath
 from scenarios.field_types import DEFAULT_DURATION_S, format_rps, format_seconds, format_window
 from scenarios.loading import Problem, ScenarioError, build_scenario, read_document
 from scenarios.model import Load, Scenario, Shape
@@ -141,7 +142,10 @@ def with_absolute_trace(section: AnyShape, folder: Path) -> AnyShape:
     return section.model_copy(update={"trace": str((folder / section.trace).resolve())})
 
 
-def traces(scenario: Scenario) -> list[str]:
-    """The files of all traces that a scenario names, each once."""
-    sections: list[Shape] = [scenario.load, *scenario.load.stages, *scenario.matrix.include]
-    return list(dict.fromkeys(section.trace for section in sections if section.trace))
+def traces(scenario: Scenario) -> list[tuple[KeyPath, str]]:
+    """The files of all traces that a scenario names, and where it names each first."""
+    sections: list[tuple[KeyPath, Shape]] = [(("load",), scenario.load)]
+    sections += [(("load", "stages", index), stage) for index, stage in enumerate(scenario.load.stages)]
+    sections += [(("matrix", "include", index), extra) for index, extra in enumerate(scenario.matrix.include)]
+    named = {section.trace: (*path, "trace") for path, section in reversed(sections) if section.trace}
+    return [(path, trace) for trace, path in named.items()]

@@ -4,20 +4,19 @@ A sampler's message is a pure function of seed and index: every process, a plan 
 messages, and message 7 is the same whether or not messages 0 to 6 were asked for. docs/traffic.md describes the files.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bedrock.catalog import Catalog, UnknownModelError, default_catalog, split_model_id
 from bedrock.outcome import mask_accounts
-from bedrock.yaml_documents import YamlError, read_yaml_file
-from bedrock.yaml_syntax import YamlProblem
+from bedrock.yaml_documents import KeyPath, format_path
 from scenarios.decks import Deck
-from scenarios.problems import ProblemsError, hint, kind, unknown_keys
+from scenarios.problems import kind
 from scenarios.prompts import COMPLEXITIES, LANGUAGES, SIZES, Prompt, PromptLibrary
-from scenarios.shipped import absolute, file_names, looks_like_file
-from scenarios.units import UnitError, parse_share
+from scenarios.shipped import absolute, file_names
+from scenarios.traffic_files import HEADER, WHOLE, FileReader, Shares, locate, read_mapping
 
 MIXES = Path(__file__).parent / "mixes"
 ROUTINGS = Path(__file__).parent / "routings"
@@ -25,27 +24,16 @@ ROUTINGS = Path(__file__).parent / "routings"
 #: What a mix routes to and a routing names a model for. product.md's haiku route is `simple`, its sonnet `complex`.
 ROLES = ("simple", "complex")
 
-SCHEMA_VERSION = 1
-
-#: Shares are kept as whole hundredths of a percent, so that they add up exactly.
-WHOLE = 10_000
-
 #: Messages within which the order of query types is random; from block to block they are spread evenly.
 MIX_BLOCK = 20
 
 #: The same for sizes, languages and complexities within a query type: smaller, because a rare type is drawn rarely.
 DETAIL_BLOCK = 10
 
-HEADER = ("schema_version", "description")
 _MIX_KEYS = (*HEADER, "query_types", "prompt_sizes", "languages")
 _TYPE_KEYS = ("share", "complexity", "complex_share", "route", "route_when_complex", "prompt_sizes", "languages")
 
 Role = Literal["simple", "complex"]
-Shares = Mapping[str, int]
-
-
-class TrafficError(ProblemsError):
-    """A mix or a routing cannot be used; the text names every problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,22 +203,23 @@ def absolute_routing(name_or_path: str, folder: Path) -> str:
 def load_mix(name_or_path: str | Path) -> Mix:
     """The mix of a name or a YAML file; TrafficError with all its problems."""
     path = locate(name_or_path, MIXES, "mix")
-    raw, reader = read_mapping(path, "mix", _MIX_KEYS)
-    sizes = reader.shares(raw.get("prompt_sizes"), "prompt_sizes", SIZES, required=True)
-    languages = reader.shares(raw.get("languages"), "languages", LANGUAGES)
-    query_types = reader.query_types(raw.get("query_types"), sizes, languages)
-    description = reader.description(raw)
-    reader.finish()
+    raw, file = read_mapping(path, "mix", _MIX_KEYS)
+    sizes = file.shares(raw.get("prompt_sizes"), ("prompt_sizes",), SIZES, required=True)
+    languages = file.shares(raw.get("languages"), ("languages",), LANGUAGES)
+    query_types = _Reader(file).query_types(raw.get("query_types"), sizes, languages)
+    description = file.description(raw)
+    file.finish()
     return Mix(path.stem, description, query_types)
 
 
 def load_routing(name_or_path: str | Path, catalog: Catalog | None = None) -> Routing:
     """The routing of a name or a YAML file, its models looked up in the catalogue; TrafficError with all problems."""
     path = locate(name_or_path, ROUTINGS, "routing")
-    raw, reader = read_mapping(path, "routing", (*HEADER, *ROLES))
+    raw, file = read_mapping(path, "routing", (*HEADER, *ROLES))
+    reader = _Reader(file)
     simple, complex_ = (reader.model(raw.get(role), role, catalog or default_catalog()) for role in ROLES)
-    description = reader.description(raw)
-    reader.finish()
+    description = file.description(raw)
+    file.finish()
     return Routing(path.stem, description, simple, complex_)
 
 
@@ -332,161 +321,68 @@ def _split(pool: Sequence[Prompt], shares: Shares, attribute: str) -> list[tuple
 # Reading the files.
 
 
-def locate(name_or_path: str | Path, folder: Path, what: str) -> Path:
-    """A name is looked up among the shipped files; anything that looks like a file is one."""
-    path = Path(name_or_path)
-    if str(name_or_path) in file_names(folder):
-        return folder / f"{name_or_path}.yaml"
-    if looks_like_file(name_or_path, Path()):
-        return path
-    problem = f"no {what} has that name and it is no path of a YAML file; {hint(name_or_path, file_names(folder))}"
-    raise TrafficError(f"{str(name_or_path)!r} as a {what}", [problem])
+class _Reader:
+    """Reads what mixes and routings have of their own."""
 
-
-def read_mapping(path: Path, what: str, keys: Sequence[str]) -> tuple[dict[Any, Any], "FileReader"]:
-    """The file's mapping, and a reader that has already noted what is wrong with its keys."""
-    title = f"{path} as a {what}"
-    try:
-        document = read_yaml_file(path)
-    except YamlError as error:
-        raise TrafficError(title, [_in_the_file(error.problem)]) from error
-    raw = document.values
-    if not isinstance(raw, dict):
-        raise TrafficError(title, [f"the file must hold a mapping with {', '.join(keys[2:])}, not {kind(raw)}"])
-    reader = FileReader(title)
-    reader.problems += map(_in_the_file, document.problems)
-    reader.problems += unknown_keys("", raw, keys)
-    if raw.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
-        reader.problems.append(f"schema_version is {raw['schema_version']!r}, this program reads {SCHEMA_VERSION}")
-    return raw, reader
-
-
-def _in_the_file(problem: YamlProblem) -> str:
-    """`line 3, column 5: the key share is already given in line 2`."""
-    place = problem.position
-    return f"line {place.line}, column {place.column}: {problem.text}" if place else f"the file {problem.text}"
-
-
-class FileReader:
-    """Reads the parts of one file and collects what is wrong with them."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self.problems: list[str] = []
-
-    def finish(self) -> None:
-        """TrafficError if anything was wrong."""
-        if self.problems:
-            raise TrafficError(self._title, self.problems)
-
-    def description(self, raw: Mapping[Any, Any]) -> str | None:
-        """The file's description; None where there is none."""
-        value = raw.get("description")
-        if value is not None and not isinstance(value, str):
-            self.problems.append(f"description must be text, not {kind(value)}")
-        return value if isinstance(value, str) else None
+    def __init__(self, file: FileReader) -> None:
+        self._file = file
 
     def query_types(self, raw: Any, sizes: Shares, languages: Shares) -> tuple[QueryType, ...]:
         """The query types of a mix; `sizes` and `languages` are those of types without their own."""
+        path = ("query_types",)
         if not isinstance(raw, dict) or not raw:
-            self.problems.append("query_types must be a mapping of at least one query type to its share and route")
+            self._file.add(path, "query_types must be a mapping of at least one query type to its share and route")
             return ()
-        before = len(self.problems)
+        before = len(self._file.problems)
         read = [self._query_type(str(name), entry, sizes, languages) for name, entry in raw.items()]
         query_types = tuple(query_type for query_type in read if query_type is not None)
-        if len(self.problems) == before:
-            self.check_sum("the shares of query_types", [query_type.share for query_type in query_types])
+        if len(self._file.problems) == before:
+            self._file.check_sum(path, "the shares of query_types", [query_type.share for query_type in query_types])
         return query_types
 
     def _query_type(self, name: str, raw: Any, sizes: Shares, languages: Shares) -> QueryType | None:
-        where = f"query_types.{name}"
+        path = ("query_types", name)
         if not isinstance(raw, dict):
-            self.problems.append(
-                f"{where} must be a mapping with {', '.join(_TYPE_KEYS[:2])} and route, not {kind(raw)}"
-            )
+            keys = ", ".join(_TYPE_KEYS[:2])
+            self._file.add(path, f"{format_path(path)} must be a mapping with {keys} and route, not {kind(raw)}")
             return None
-        self.problems += unknown_keys(where, raw, _TYPE_KEYS)
-        complexity = self._choice(raw.get("complexity"), f"{where}.complexity", (*COMPLEXITIES, "mixed"))
-        route = self._role(raw.get("route"), f"{where}.route")
+        self._file.check_keys(path, raw, _TYPE_KEYS)
+        complexity = self._file.choice(raw.get("complexity"), (*path, "complexity"), (*COMPLEXITIES, "mixed"))
+        route = self._role(raw.get("route"), (*path, "route"))
         return QueryType(
             name=name,
-            share=self.share(raw.get("share"), f"{where}.share"),
+            share=self._file.share(raw.get("share"), (*path, "share")),
             complexity=complexity,
-            complex_share=self._complex_share(raw.get("complex_share"), where, complexity),
+            complex_share=self._complex_share(raw.get("complex_share"), (*path, "complex_share"), complexity),
             route=route,
-            route_when_complex=self._role(raw.get("route_when_complex", route), f"{where}.route_when_complex"),
-            prompt_sizes=self.shares(raw.get("prompt_sizes"), f"{where}.prompt_sizes", SIZES) or sizes,
-            languages=self.shares(raw.get("languages"), f"{where}.languages", LANGUAGES) or languages,
+            route_when_complex=self._role(raw.get("route_when_complex", route), (*path, "route_when_complex")),
+            prompt_sizes=self._file.shares(raw.get("prompt_sizes"), (*path, "prompt_sizes"), SIZES) or sizes,
+            languages=self._file.shares(raw.get("languages"), (*path, "languages"), LANGUAGES) or languages,
         )
 
-    def shares(self, raw: Any, where: str, known: Sequence[str], *, required: bool = False) -> dict[str, int]:
-        """Shares by name, which must be known and add up to 100 %; empty where not given or not usable."""
-        if raw is None:
-            if required:
-                self.problems.append(f"{where} is missing; give {', '.join(known[:-1])} and {known[-1]} their shares")
-            return {}
-        if not isinstance(raw, dict) or not raw:
-            given = "an empty one" if raw == {} else kind(raw)
-            self.problems.append(f"{where} must be a mapping of {', '.join(known)} to shares, not {given}")
-            return {}
-        before = len(self.problems)
-        self.problems += unknown_keys(where, raw, known)
-        shares = {str(name): self.share(value, f"{where}.{name}") for name, value in raw.items()}
-        if len(self.problems) == before:
-            self.check_sum(f"the shares of {where}", shares.values())
-        return shares
-
-    def _complex_share(self, raw: Any, where: str, complexity: str) -> int:
+    def _complex_share(self, raw: Any, path: KeyPath, complexity: str) -> int:
         if complexity == "mixed":
-            return self.share(raw, f"{where}.complex_share")
+            return self._file.share(raw, path)
         if raw is not None:
-            self.problems.append(f"{where}.complex_share only makes sense with complexity: mixed")
+            self._file.add(path, f"{format_path(path)} only makes sense with complexity: mixed")
         return WHOLE if complexity == "complex" else 0
 
-    def share(self, raw: Any, where: str) -> int:
-        """Hundredths of a percent; 0 and a problem where it is no share."""
-        if raw is None:
-            self.problems.append(f"{where} is missing; write a share like 25%")
-            return 0
-        try:
-            exact = parse_share(raw) * WHOLE
-        except UnitError as error:
-            self.problems.append(f"{where}: {error}")
-            return 0
-        if abs(exact - round(exact)) > 1e-6:
-            self.problems.append(f"{where} is {raw}; shares have at most two decimals of a percent")
-        return round(exact)
-
-    def check_sum(self, what: str, shares: Iterable[int]) -> None:
-        """A problem where shares do not add up to the whole."""
-        total = sum(shares)
-        if total != WHOLE:
-            self.problems.append(f"{what} add up to {total / 100:g} %, not 100 %")
-
-    def _role(self, raw: Any, where: str) -> Role:
-        return "complex" if self._choice(raw, where, ROLES) == "complex" else "simple"
-
-    def _choice(self, raw: Any, where: str, known: Sequence[str]) -> str:
-        """The word, or the first known one and a problem."""
-        if raw is None:
-            self.problems.append(f"{where} is missing; one of: {', '.join(known)}")
-        elif raw not in known:
-            self.problems.append(f"{where} is {raw!r}; {hint(raw, known)}")
-        return str(raw) if raw in known else known[0]
+    def _role(self, raw: Any, path: KeyPath) -> Role:
+        return "complex" if self._file.choice(raw, path, ROLES) == "complex" else "simple"
 
     def model(self, raw: Any, role: str, catalog: Catalog) -> str:
         """A base model id of the catalogue; the profile prefix is the region prefix's business."""
         if not isinstance(raw, str):
             given = "is missing" if raw is None else f"must be text, not {kind(raw)}"
-            self.problems.append(f"{role} {given}; give the base id of the model that answers {role} messages")
+            self._file.add((role,), f"{role} {given}; give the base id of the model that answers {role} messages")
             return ""
         base = split_model_id(raw).base
         try:
             model_id = catalog.resolve_chat(raw).id
         except UnknownModelError as error:
-            self.problems.append(f"{role}: {error}")
+            self._file.add((role,), f"{role}: {error}")
             return ""
         if base != raw:
             given = mask_accounts(raw)
-            self.problems.append(f"{role} is {given!r}; write the base id {base!r}, the prefix is a region prefix")
+            self._file.add((role,), f"{role} is {given!r}; write the base id {base!r}, the prefix is a region prefix")
         return model_id

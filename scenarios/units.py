@@ -9,6 +9,13 @@ import re
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
 _DURATION_PART = re.compile(_NUMBER + r"\s*(?P<unit>ms|s|m|h|d)")
 _RATE = re.compile(rf"^{_NUMBER}\s*(?:/|per\s+)\s*(?P<unit>s|sec|second|m|min|minute|h|hour|d|day)$")
+#: Larger quantities are slips of the finger, and would leave the numbers that a computer can count with.
+MAX_DURATION_S = 100 * 365 * 86_400.0
+MAX_RATE_RPS = 1e9
+
+#: Characters of a wrong value that a message repeats.
+_MAX_SHOWN = 60
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -23,19 +30,25 @@ def parse_duration_s(text: str | float, bare_unit: str | None = None) -> float:
     """
     cleaned = str(text).strip()
     if bare_unit is not None and re.fullmatch(r"\d+(\.\d+)?", cleaned):
-        return float(cleaned) * _SECONDS[bare_unit]
+        cleaned += bare_unit
     parts = list(_DURATION_PART.finditer(cleaned))
     if not parts or "".join(part.group(0) for part in parts) != cleaned:
-        raise UnitError(f"{text!r} is not a duration: write a number and a unit, like 30s, 5m, 1m30s or 250ms")
-    return sum(float(part["number"]) * _SECONDS[part["unit"]] for part in parts)
+        raise UnitError(f"{_short(text)} is not a duration: write a number and a unit, like 30s, 5m, 1m30s or 250ms")
+    seconds = sum(float(part["number"]) * _SECONDS[part["unit"]] for part in parts)
+    if seconds > MAX_DURATION_S:
+        raise UnitError(f"{_short(text)} is too long: durations end at 36500d, a hundred years")
+    return seconds
 
 
 def parse_rate_rps(text: str | float) -> float:
     """Arrivals per second of `12/s`, `60/min`, `1000000/day`."""
     match = _RATE.match(str(text).strip())
     if match is None:
-        raise UnitError(f"{text!r} is not a rate: write a number and a unit, like 12/s or 600/min")
-    return float(match["number"]) / _SECONDS[match["unit"][0]]
+        raise UnitError(f"{_short(text)} is not a rate: write a number and a unit, like 12/s or 600/min")
+    rate_rps = float(match["number"]) / _SECONDS[match["unit"][0]]
+    if rate_rps > MAX_RATE_RPS:
+        raise UnitError(f"{_short(text)} is too much: rates end at {MAX_RATE_RPS:.0f}/s")
+    return rate_rps
 
 
 def parse_start_rate_rps(text: str | float) -> float:
@@ -49,20 +62,26 @@ def parse_share(text: str | float) -> float:
     try:
         value = float(cleaned[:-1]) / 100.0 if cleaned.endswith("%") else float(cleaned)
     except ValueError:
-        raise UnitError(f"{text!r} is not a share: write 40% or 0.4") from None
+        raise UnitError(f"{_short(text)} is not a share: write 40% or 0.4") from None
     if not 0.0 <= value <= 1.0:
-        raise UnitError(f"{text!r} is not a share: it must lie between 0% and 100%")
+        raise UnitError(f"{_short(text)} is not a share: it must lie between 0% and 100%")
     return value
 
 
-def parse_duration_range_s(text: str) -> tuple[float, float]:
+def parse_duration_range_s(text: str | float) -> tuple[float, float]:
     """Lowest and highest seconds of `0.5s-1.5s`; one duration alone is both."""
-    low, _, high = text.partition("-")
+    low, _, high = str(text).partition("-")
     lowest = parse_duration_s(low)
     highest = parse_duration_s(high) if high else lowest
     if highest < lowest:
-        raise UnitError(f"{text!r} is not a range of durations: the first must not exceed the second")
+        raise UnitError(f"{_short(text)} is not a range of durations: the first must not exceed the second")
     return lowest, highest
+
+
+def _short(text: object) -> str:
+    """A wrong value as a message repeats it."""
+    shown = repr(text)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
 
 
 def format_duration(seconds: float) -> str:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from bedrock.yaml_documents import format_path
 from orchestrator.exit_codes import ExitCode
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from orchestrator.settings import resolve
-from scenarios.loading import format_path
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "running.md").read_text(encoding="utf-8")

@@ -96,7 +96,7 @@ def test_whatever_is_listed_is_a_number_or_nothing(listed):
 
 
 def found(quota: AccountQuota, tokens: float = 0.0, rpm: float = 100.0, tpm: float = 1000.0) -> ModelQuota:
-    use = QuotaUse("m", "cell", rpm, None, "cell", tpm, None)
+    use = QuotaUse("m", "us-east-1", "cell", rpm, None, "cell", tpm, None)
     return ModelQuota("m", quota, use, tokens)
 
 
@@ -120,11 +120,11 @@ def test_a_plan_above_the_quota_is_a_warning_and_a_quota_of_nothing_a_failure(qu
 def test_planned_tokens_are_those_of_all_cells_and_of_that_model():
     plan = prepare(resolve(DEMO, {}, {})).plan
     ids = sorted({model.model_id for planned in plan.cells for model in planned.models})
-    quotas = match_quotas(ids, [], plan, default_catalog())
+    quotas = match_quotas(ids, [], plan, default_catalog(), "us-east-1")
 
     assert sum(quota.planned_tokens or 0.0 for quota in quotas) == pytest.approx(plan.input_tokens + plan.output_tokens)
     assert all(quota.use is not None for quota in quotas)
-    assert match_quotas(ids, [], None, default_catalog())[0].planned_tokens is None
+    assert match_quotas(ids, [], None, default_catalog(), "us-east-1")[0].planned_tokens is None
 
 
 def test_unseen_quotas_are_replaced_by_the_default_ones():

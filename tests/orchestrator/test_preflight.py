@@ -260,5 +260,5 @@ def test_a_conversation_file_stands_beside_the_scenario_and_its_mistakes_are_tol
     scenario.write_text(SMOKE.read_text(encoding="utf-8") + "\nsessions: talk.yaml\n", encoding="utf-8")
     (tmp_path / "talk.yaml").write_text("intents: {}\n", encoding="utf-8")
 
-    with pytest.raises(ScenarioError, match=r"talk.yaml as a conversation file"):
+    with pytest.raises(ScenarioError, match=r"talk.yaml:1:1: languages is missing"):
         prepared({}, scenario)

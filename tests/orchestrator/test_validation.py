@@ -50,7 +50,9 @@ def test_the_json_document_has_line_and_column(tmp_path, capsys):
     ("more", "said"),
     [
         ("prompts_file: p.json\n", ":4:1: prompts_file: Cannot use"),
-        ("matrix: {include: [{routing: r.yaml}]}\n", ":4:21: matrix.include[0].routing: Cannot use"),
+        ("matrix: {include: [{routing: none.yaml}]}\n", ":4:21: matrix.include[0].routing: Cannot use"),
+        ("sessions: none\n", ":4:1: sessions: Cannot use 'none'"),
+        ("request: {system_file: none.txt}\n", ":4:11: request.system_file: "),
         ("emulator:\n  faults:\n    - {kind: stal}\n", ":6:8: emulator.faults[0].kind: unknown kind of fault 'stal'"),
         ("emulator: {responses: [a.yaml]}\n", ":4:12: emulator.responses: cannot read"),
     ],
@@ -58,11 +60,25 @@ def test_the_json_document_has_line_and_column(tmp_path, capsys):
 def test_what_a_scenario_names_is_checked_too(tmp_path, more, said):
     path = tmp_path / "s.yaml"
     path.write_text(GOOD.format(routing="nova") + more, encoding="utf-8")
-    (tmp_path / "r.yaml").write_text("simple: amazon.nova-po-v1:0\ncomplex: amazon.nova-pro-v1:0\n", encoding="utf-8")
     (tmp_path / "p.json").write_text("{}", encoding="utf-8")
 
     (problem,) = validate(path).problems
     assert str(problem).startswith(f"{path}{said}")
+
+
+@pytest.mark.parametrize("other", ["", "retries: 3\n"], ids=["alone", "beside a mistake in the scenario"])
+def test_a_mistake_inside_a_file_that_the_scenario_names_has_its_place_in_that_file(tmp_path, other):
+    path, routing = tmp_path / "s.yaml", tmp_path / "r.yaml"
+    path.write_text(GOOD.format(routing="r.yaml") + "load: {pattern: replay, trace: t.csv}\n" + other, encoding="utf-8")
+    routing.write_text("simple: amazon.nova-po-v1:0\ncomplx: amazon.nova-pro-v1:0\n", encoding="utf-8")
+
+    problems = validate(path).problems
+
+    assert [str(problem.position) for problem in problems if problem.file == str(routing)] == ["1:1", "1:1", "2:1"]
+    assert [problem.text for problem in problems if "nova-po" in problem.text] == [
+        "simple: Unknown model 'amazon.nova-po-v1:0'. Did you mean amazon.nova-pro-v1:0?"
+    ]
+    assert len([problem for problem in problems if "t.csv as a trace" in problem.text]) == 1
 
 
 def test_flags_and_variables_of_a_run_have_no_say(tmp_path, monkeypatch):

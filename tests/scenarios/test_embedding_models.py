@@ -6,7 +6,8 @@ import pytest
 
 from bedrock.catalog import UnknownModelError, default_catalog
 from scenarios.loading import ScenarioError, load_scenario
-from scenarios.traffic import TrafficError, load_routing
+from scenarios.traffic import load_routing
+from scenarios.traffic_files import TrafficError
 
 TITAN_EMBED = "amazon.titan-embed-text-v2:0"
 SENTENCE = f"{TITAN_EMBED} is an embedding model: it answers with vectors. Give a chat model."

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock.yaml_documents import read_yaml
-from scenarios.loading import Document, ScenarioError, build_scenario, format_path, load_scenario, read_document
+from bedrock.yaml_documents import format_path, read_yaml
+from scenarios.loading import Document, ScenarioError, build_scenario, load_scenario, read_document
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 

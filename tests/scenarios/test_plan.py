@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bedrock.catalog import default_catalog
 from scenarios.cells import Cell, expand
+from scenarios.expectations import assumed_e2e_s, assumed_output_tokens
 from scenarios.model import Scenario
 from scenarios.plan import (
     CELL_OVERHEAD_S,
@@ -17,8 +18,6 @@ from scenarios.plan import (
     SUITE_OVERHEAD_S,
     KnownQuota,
     SystemPart,
-    assumed_e2e_s,
-    assumed_output_tokens,
     make_plan,
     plan_cell,
     slots_for,
@@ -248,7 +247,7 @@ def test_a_tier_that_answers_slowly_has_fewer_requests_of_the_same_users():
 
 def test_a_plan_is_held_against_the_quotas_that_are_known():
     cell = cell_of(load={"rate": "2/s", "duration": "1m"})
-    quotas = {f"us.{PRO}": KnownQuota(60.0, None, "Service Quotas")}
+    quotas = {(None, f"us.{PRO}"): KnownQuota(60.0, None, "Service Quotas")}
     plan = make_plan([cell], {cell.cell: SAMPLE}, CATALOG, quotas=quotas)
 
     (use,) = plan.quotas
@@ -256,6 +255,24 @@ def test_a_plan_is_held_against_the_quotas_that_are_known():
     assert plan.quota_share(plan.cells[0]) == pytest.approx(2.0)
     (default,) = with_quotas(plan, {}, CATALOG).quotas
     assert (default.source, default.exceeds) == ("default", False)
+
+
+def test_each_region_has_its_own_quota_and_a_cell_without_one_calls_that_of_the_run():
+    matrix = {"regions": ["us-west-2", "us-east-1"]}
+    there, here = expand(
+        Scenario.model_validate({"name": "x", "model_id": PRO, "load": {"rate": "2/s"}, "matrix": matrix}), CATALOG, {}
+    )
+    plain = cell_of(load={"rate": "8/s", "duration": "1m"})
+    cells = [there, here, replace(plain, cell="plain")]
+    quotas = {("us-west-2", f"us.{PRO}"): KnownQuota(60.0, None), ("us-east-1", f"us.{PRO}"): KnownQuota(600.0, None)}
+
+    plan = make_plan(cells, {cell.cell: SAMPLE for cell in cells}, CATALOG, quotas=quotas, region="us-east-1")
+
+    assert {use.region: (use.requests_cell, use.rpm_quota, use.exceeds) for use in plan.quotas} == {
+        "us-west-2": (there.cell, 60.0, True),
+        "us-east-1": ("plain", 600.0, False),
+    }
+    assert [plan.quota_share(planned) for planned in plan.cells] == pytest.approx([2.0, 0.2, 0.8])
 
 
 def test_answers_that_a_trace_cuts_short_are_planned_and_paid_as_short():

@@ -22,7 +22,8 @@ from scenarios.session_plan import (
     session_shape,
 )
 from scenarios.sessions import Intent, SessionModel, SessionSampler
-from scenarios.traffic import WHOLE, TrafficError, load_mix, load_routing
+from scenarios.traffic import load_mix, load_routing
+from scenarios.traffic_files import WHOLE, TrafficError
 
 LIBRARY, ROUTING = load_prompts(), load_routing("nova")
 SHIPPED = load_sessions("mangaassist")

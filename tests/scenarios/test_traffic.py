@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scenarios.prompts import DEFAULT_FILE, SIZES, Prompt, PromptFileError, PromptLibrary, load_prompts
 from scenarios.traffic import (
     MIX_BLOCK,
-    WHOLE,
     Message,
     MessageSampler,
     Mix,
@@ -19,6 +18,7 @@ from scenarios.traffic import (
     load_mix,
     load_routing,
 )
+from scenarios.traffic_files import WHOLE
 
 HAIKU, SONNET = "anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-3-sonnet-20240229-v1:0"
 

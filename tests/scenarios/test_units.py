@@ -62,6 +62,8 @@ def test_a_share_outside_its_range_is_refused(text: str) -> None:
 def test_ranges() -> None:
     assert parse_duration_range_s("0.5s-1.5s") == (0.5, 1.5)
     assert parse_duration_range_s("1s") == (1.0, 1.0)
+    with pytest.raises(UnitError, match="write a number and a unit"):
+        parse_duration_range_s(1)
     with pytest.raises(UnitError, match="first must not exceed"):
         parse_duration_range_s("2s-1s")
 
@@ -77,3 +79,12 @@ def test_what_is_shown_can_be_read_back(seconds: int) -> None:
 
 def test_rates_are_shown_short() -> None:
     assert [format_rate(5.0), format_rate(1 / 3), format_rate(12.34)] == ["5/s", "0.333/s", "12.3/s"]
+
+
+@pytest.mark.parametrize("digits", [12, 400])
+def test_quantities_that_nobody_can_mean_are_refused_before_anything_is_computed_of_them(digits: int) -> None:
+    with pytest.raises(UnitError, match="a hundred years"):
+        parse_duration_s("9" * digits + "d")
+    with pytest.raises(UnitError, match="rates end at 1000000000/s") as caught:
+        parse_rate_rps("9" * digits + "/s")
+    assert len(str(caught.value)) < 150, "the value is not repeated in full"
