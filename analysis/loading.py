@@ -24,8 +24,6 @@ _IDENTITY = ["cell", "process", "seq", "message_id", "attempt", "intended_at"]
 #: Reading holds no lock of Python's: two threads use two cores. More than these find the disk or the memory busy.
 _THREADS = min(4, os.cpu_count() or 1)
 
-_CODES = pa.dictionary(pa.int16(), pa.string())
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -141,10 +139,10 @@ def _read_block(file: Path, block: bytes, run_id: str | None) -> tuple[Path, Che
 
 
 def _coded(table: pa.Table) -> pa.Table:
-    """The table with texts that repeat as dictionaries; a block has too few rows for more than 16 bits."""
+    """The table with texts that repeat as dictionaries."""
     for name in TEXT:
         if name not in UNIQUE_TEXT:
-            column = table[name].dictionary_encode().cast(_CODES)
+            column = table[name].dictionary_encode()
             table = table.set_column(table.schema.get_field_index(name), name, column)
     return table
 

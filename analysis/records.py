@@ -25,7 +25,7 @@ from bedrock.pricing import cost_usd
 
 __all__ = [
     "COUNTS", "INSTANTS", "LATENCY_METRICS", "NOT_MEASURED", "SCHEMA", "Flags", "Floats", "RecordSet", "derive",
-    "flags", "floats", "load_records", "record_costs",
+    "flags", "floats", "load_records", "moved_tiers", "record_costs",
 ]  # fmt: skip
 
 #: Columns that latencies follow from.
@@ -76,6 +76,12 @@ def _base_ids(model_ids: "pd.Series[Any]") -> "pd.Series[Any]":
     names = pd.Index(sorted(set(bases.values())), dtype="str")
     places = np.array([*(names.get_loc(base) for base in bases.values()), -1], dtype=np.int64)
     return pd.Series(pd.Categorical.from_codes(places[model_ids.cat.codes], categories=names), index=model_ids.index)
+
+
+def moved_tiers(records: pd.DataFrame) -> tuple[Flags, Flags]:
+    """Which derived records are answers that name their tier, and which name another one than was asked for."""
+    served, asked = records["served_tier"], records["service_tier"]
+    return flags(records["ok"]) & flags(served.notna()), flags(served != asked)
 
 
 def record_costs(frame: pd.DataFrame, catalog: Catalog, tier: str | None = None) -> Floats:
