@@ -116,7 +116,7 @@ def _summary(
         validity = check_validity(cells, judged.skipped, list(judged.skipped_by_file))
     this = Side(run, records, validity.status)
     with watch("comparison"):
-        comparison = against_baseline(this, catalog)
+        comparison = against_baseline(this)
     with watch("tier comparison"):
         tiers = between_tiers(this)
     with watch("verdict"):
