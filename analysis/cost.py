@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
-from analysis.records import flags, floats
-from analysis.what_if import DAYS_A_MONTH, TOKEN_CLASSES, bundles_of, what_ifs
+from analysis.records import Floats, flags, floats
+from analysis.what_if import DAYS_A_MONTH, TOKEN_CLASSES, Bundle, Priced, what_ifs
 from bedrock.catalog import Catalog, Price
 from bedrock.pricing import cost_usd
 
@@ -73,10 +73,19 @@ def _daily_usd(entry: MixEntry, price: Price, daily_messages: float) -> float:
     return answered * cost_usd(price, entry.input_tokens, entry.output_tokens)
 
 
+#: What makes a message, and the other columns of the records that are read here.
+_MESSAGE = ("cell", "process", "message_id")
+_COLUMNS = (
+    "attempt", "model_id", "model", "requested_tier", "service_tier", "served_tier", *TOKEN_CLASSES, "cost_usd",
+    "measured", "answerable", "good",
+)  # fmt: skip
+
+
 def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: Catalog) -> dict[str, Any]:
     """The `cost` object of summary.json."""
     daily = None if total.cost_per_request_usd is None else total.cost_per_request_usd * run.daily_messages
-    billed = records[records["input_tokens"].notna() & records["output_tokens"].notna()]
+    billed = _billed(records)
+    priced = Priced.of(billed)
     # Priced by the tier that served the call: a sum by the tier asked for would mix their prices.
     by_served = billed.assign(service_tier=billed["served_tier"].fillna(billed["service_tier"]))
     return {
@@ -85,7 +94,7 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
         "cost_usd": total.cost_usd,
         "cost_per_request_usd": total.cost_per_request_usd,
         "cost_per_good_request_usd": total.cost_per_good_request_usd,
-        "cost_per_1000_messages_usd": _per_thousand_messages(billed),
+        "cost_per_1000_messages_usd": _per_thousand_messages(billed, _sum(floats(billed["cost_usd"]))),
         "billed_requests": total.billed_requests,
         "daily_messages": run.daily_messages,
         "projected_daily_cost_usd": daily,
@@ -94,27 +103,37 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
         "by_model": _shares(billed, ["model"]),
         "by_tier": _shares(by_served, ["service_tier"]),
         "by_model_and_tier": _shares(by_served, ["model", "service_tier"]),
-        "by_cache_class": _cache_classes(billed, catalog),
+        "by_cache_class": _cache_classes(priced.bundles, catalog),
         "cost_model": _cost_model(run, catalog),
-        "what_if": [asdict(entry) for entry in what_ifs(billed, run.daily_messages, catalog)],
+        "what_if": [asdict(entry) for entry in what_ifs(billed, priced, run.daily_messages, catalog)],
         "notes": _notes(records, billed),
     }
 
 
-def _per_thousand_messages(billed: pd.DataFrame) -> float | None:
+def _billed(records: pd.DataFrame) -> pd.DataFrame:
+    """What is read here of the records that the service reported tokens of."""
+    # Identities are texts, the largest column of all; without retries every record is a message.
+    columns = [*_MESSAGE, *_COLUMNS] if len(records) and int(records["attempt"].max()) > 1 else list(_COLUMNS)
+    has_tokens = flags(records["input_tokens"].notna()) & flags(records["output_tokens"].notna())
+    return records[columns].take(np.flatnonzero(has_tokens))
+
+
+def _per_thousand_messages(billed: pd.DataFrame, cost: float | None) -> float | None:
     """USD per 1,000 messages that the service billed; all attempts of a message count to it."""
-    costs = floats(billed["cost_usd"])
-    if not len(costs) or np.isnan(costs).any():
+    if cost is None:
         return None
-    messages = len(billed.drop_duplicates(["cell", "process", "message_id"]))
-    if int(billed["attempt"].max()) == 1:
-        messages = len(billed)
-    return float(costs.sum()) / messages * 1000.0
+    has_retries = int(billed["attempt"].max()) > 1
+    messages = len(billed.drop_duplicates(list(_MESSAGE)) if has_retries else billed)
+    return cost / messages * 1000.0
 
 
-def _cache_classes(billed: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
+def _sum(costs: Floats) -> float | None:
+    """USD; None where a price is unknown or nothing was billed."""
+    return float(costs.sum()) if len(costs) and not np.isnan(costs).any() else None
+
+
+def _cache_classes(bundles: Sequence[Bundle], catalog: Catalog) -> list[dict[str, Any]]:
     """Tokens and USD by what Bedrock bills them as; USD None where a price is unknown."""
-    bundles = bundles_of(billed)
     rows = []
     for name in TOKEN_CLASSES:
         others: dict[str, Any] = {other: 0.0 for other in TOKEN_CLASSES if other != name}
@@ -134,27 +153,27 @@ def _good(part: pd.DataFrame) -> tuple[float | None, int]:
     """USD of the measured window and its good messages; None where a price is unknown or nothing can be told."""
     measured = flags(part["measured"])
     costs, good = floats(part["cost_usd"])[measured], floats(part["good"])[measured & flags(part["answerable"])]
-    known = len(costs) > 0 and not np.isnan(costs).any() and not np.isnan(good).all()
-    return (float(costs.sum()) if known else None), int(np.nansum(good))
+    return (None if np.isnan(good).all() else _sum(costs)), int(np.nansum(good))
 
 
 def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
     """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown."""
     rows = []
-    for key, part in billed.groupby(list(keys), sort=True):
-        costs = floats(part["cost_usd"])
-        cost = None if np.isnan(costs).any() else float(costs.sum())
+    for key, places in sorted(billed.groupby(list(keys)).indices.items()):
+        names = key if isinstance(key, tuple) else (key,)
+        part = billed.take(places)
+        cost = _sum(floats(part["cost_usd"]))
         measured_cost, good = _good(part)
         rows.append(
             {
-                **dict(zip(keys, map(str, key), strict=True)),
+                **dict(zip(keys, map(str, names), strict=True)),
                 "billed_requests": len(part),
                 "input_tokens": int(part["input_tokens"].sum()),
                 "output_tokens": int(part["output_tokens"].sum()),
                 "cost_usd": cost,
                 "cost_per_request_usd": None if cost is None else cost / len(part),
                 "cost_per_good_request_usd": None if measured_cost is None or not good else measured_cost / good,
-                "cost_per_1000_messages_usd": _per_thousand_messages(part),
+                "cost_per_1000_messages_usd": _per_thousand_messages(part, cost),
             }
         )
     return rows
@@ -170,11 +189,12 @@ def _cost_model(run: RunInfo, catalog: Catalog) -> dict[str, Any] | None:
 
 def _notes(records: pd.DataFrame, billed: pd.DataFrame) -> list[str]:
     notes = []
-    unpriced = billed[billed["cost_usd"].isna()].astype({"model_id": object}).fillna({"model_id": "an unnamed model"})
-    for model_id, tier in unpriced.groupby(["model_id", "service_tier"], sort=True).size().index:
+    unpriced = billed.loc[billed["cost_usd"].isna(), ["model_id", "service_tier"]].drop_duplicates().astype(object)
+    named = unpriced.fillna({"model_id": "an unnamed model"}).dropna()
+    for model_id, tier in sorted(named.itertuples(index=False)):
         notes.append(f"No price is known for {model_id} in the {tier} tier: costs that include it are null")
-    silent = records[records["outcome"].isin(["aborted", "truncated", "stream_error", "timeout"])]
-    unbilled = int(silent["input_tokens"].isna().sum())
+    silent = flags(records["outcome"].isin(["aborted", "truncated", "stream_error", "timeout"]))
+    unbilled = int((silent & flags(records["input_tokens"].isna())).sum())
     if unbilled:
         notes.append(f"{unbilled} attempts broke off before the service reported tokens; what they cost is not known")
     return notes

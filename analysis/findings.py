@@ -10,6 +10,7 @@ from analysis.comparison import Comparison
 from analysis.evidence import CellEvidence
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
+from analysis.records import moved_tiers
 from analysis.saturation import LINEAR_SHARE, SLA_TARGET
 from analysis.verdict import MIN_SAMPLES_SHARE
 from bedrock.outcome import ERRORS, Outcome
@@ -207,13 +208,13 @@ def _monthly_cost(cost: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _wrong_tier(records: pd.DataFrame) -> Iterator[Finding]:
-    answered = records[records["ok"] & records["served_tier"].notna()]
-    moved = answered[answered["served_tier"] != answered["service_tier"]]
-    if len(moved):
+    named, moved = moved_tiers(records)
+    answers, others = int(named.sum()), int((named & moved).sum())
+    if others:
         yield Finding(
-            f"{_percent(len(moved) / len(answered))} of the answers came from another tier than asked for",
+            f"{_percent(others / answers)} of the answers came from another tier than asked for",
             "none",
-            f"{len(moved)} of {len(answered)} answers that name their tier",
+            f"{others} of {answers} answers that name their tier",
             "Results by tier are by the tier asked for: compare the served tiers before choosing one.",
         )
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from analysis.metrics import Metrics, RecordArrays, combine, measure_with
 from analysis.percentiles import Distribution, describe
-from analysis.record_schema import Flags, Floats
 
 #: Selecting and partitioning hold no lock of Python's. Each thread needs room for some columns of the records.
 _THREADS = min(2, os.cpu_count() or 1)
+
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,14 @@ class Grouping:
     codes: NDArray[np.integer[Any]]
     keys: tuple[str, ...]
 
-    def present(self) -> list[tuple[int, str]]:
-        """Number and name of the groups that have a record, by name."""
-        counts = np.bincount(self.codes[self.codes >= 0], minlength=len(self.keys))
-        return sorted(((code, key) for code, key in enumerate(self.keys) if counts[code]), key=lambda pair: pair[1])
+    def rows(self) -> dict[str, Rows]:
+        """Positions of each group's records, ascending; the groups that have any, by name."""
+        # numpy sorts 16-bit numbers in linear time.
+        codes = self.codes.astype(np.min_scalar_type(-len(self.keys) - 1), copy=False)
+        order = np.argsort(codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes + 1, minlength=len(self.keys) + 1))
+        found = {key: order[ends[code] : ends[code + 1]] for code, key in enumerate(self.keys)}
+        return {key: found[key] for key in sorted(found) if len(found[key])}
 
 
 def grouping_of(column: "pd.Series[Any]") -> Grouping:
@@ -41,43 +46,22 @@ def measure_groups(
     records: RecordArrays, groupings: Mapping[str, Grouping], duration_s: Callable[[str, str], float | None]
 ) -> dict[str, dict[str, Metrics]]:
     """Metrics by grouping and group; `duration_s` says how long a group was measured."""
-    present = {name: grouping.present() for name, grouping in groupings.items()}
-    described = _describe(records, groupings, present)
-    return {
-        name: {
-            key: measure_with(
-                records.part(np.flatnonzero(grouping.codes == code)),
-                duration_s(name, key),
-                combine({column: found[name, key] for column, found in described.items()}),
-            )
-            for code, key in present[name]
-        }
-        for name, grouping in groupings.items()
-    }
-
-
-Present = Mapping[str, list[tuple[int, str]]]
-Found = dict[tuple[str, str], Distribution]
-
-
-def _describe(records: RecordArrays, groupings: Mapping[str, Grouping], present: Present) -> dict[str, Found]:
-    """Distributions by column, and by grouping and group."""
-
-    def describe_column(values: Floats) -> Found:
-        return _describe_column(values, records.covered, groupings, present)
-
+    covered = np.flatnonzero(records.covered)
     with ThreadPoolExecutor(_THREADS) as threads:
-        return dict(zip(records.latencies, threads.map(describe_column, records.latencies.values()), strict=True))
+        whole = _describe(threads, records, covered)
+
+        def of_rows(rows: Rows, seconds: float | None) -> Metrics:
+            own = rows[records.covered[rows]]
+            described = whole if len(own) == len(covered) else _describe(threads, records, own)
+            return measure_with(records.part(rows), seconds, described)
+
+        return {
+            name: {key: of_rows(rows, duration_s(name, key)) for key, rows in grouping.rows().items()}
+            for name, grouping in groupings.items()
+        }
 
 
-def _describe_column(values: Floats, covered: Flags, groupings: Mapping[str, Grouping], present: Present) -> Found:
-    known = covered & ~np.isnan(values)
-    present_values = values[known]
-    whole = describe(present_values)
-    found = {}
-    for name, grouping in groupings.items():
-        codes = grouping.codes[known]
-        for code, key in present[name]:
-            own = codes == code
-            found[name, key] = whole if own.all() else describe(present_values[own])
-    return found
+def _describe(threads: ThreadPoolExecutor, records: RecordArrays, rows: Rows) -> dict[str, Distribution]:
+    """Distributions of the latency metrics of some records."""
+    described = threads.map(lambda values: describe(values[rows]), records.latencies.values())
+    return combine(dict(zip(records.latencies, described, strict=True)))

@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from numpy.typing import NDArray
 
-#: Lines are read in blocks of this size: large enough for Arrow's speed, small enough for the processor's cache.
-BLOCK_BYTES = 2 * 1024 * 1024
+#: Lines are read in blocks of this size: so large that little is done block by block, small enough to have several
+#: under way.
+BLOCK_BYTES = 4 * 1024 * 1024
 
 #: A record is about 1 kB; a line beyond this is no record.
 MAX_LINE_BYTES = 1024 * 1024

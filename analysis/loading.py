@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +24,6 @@ _IDENTITY = ["cell", "process", "seq", "message_id", "attempt", "intended_at"]
 #: Reading holds no lock of Python's: two threads use two cores. More than these find the disk or the memory busy.
 _THREADS = min(4, os.cpu_count() or 1)
 
-_CODES = pa.dictionary(pa.int16(), pa.string())
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -44,8 +42,10 @@ class RecordSet:
         return sum(self.skipped.values())
 
 
-def load_records(directory: Path, run_id: str | None = None, *, keep_parquet: bool = False) -> RecordSet:
-    """Every record under `cells/*/requests-*.jsonl`.
+def load_records(
+    directory: Path, run_id: str | None = None, *, keep_parquet: bool = False, columns: Collection[str] = KEPT
+) -> RecordSet:
+    """Every record under `cells/*/requests-*.jsonl`; of its kept fields `columns`, and those that tell it from others.
 
     Columns are the fields of a record but for those that no figure needs (`record_schema.ONLY_ON_DISK`): texts that
     repeat are categories, message ids strings, counts nullable integers, instants (Unix s) and spans (ms) floats with
@@ -54,23 +54,25 @@ def load_records(directory: Path, run_id: str | None = None, *, keep_parquet: bo
 
     With `keep_parquet` all fields are left in `requests.parquet`, which is read in place of unchanged record files.
     """
+    names = [name for name in KEPT if name in columns or name in _IDENTITY]
     files = sorted(directory.glob("cells/*/requests-*.jsonl"))
     path = RunDirectory(directory).requests_parquet
     current = fingerprint(directory, files, run_id)
     stored = read_stored(path)
     # Someone who kept the columns alone still has the run.
     if stored is not None and (stored.fingerprint == current or not files):
-        loaded = _read_parquet(path, stored)
+        loaded = _read_parquet(path, stored, names)
         if loaded is not None:
             return loaded
-    return _read_files(directory, files, run_id, StoreWriter(path) if keep_parquet else None, current)
+    writer = StoreWriter(path) if keep_parquet else None
+    return _read_files(directory, files, run_id, writer, current, _Reading(ColumnBuilder(names)))
 
 
-def _read_parquet(path: Path, stored: Stored) -> RecordSet | None:
+def _read_parquet(path: Path, stored: Stored, names: Sequence[str]) -> RecordSet | None:
     """The records as they were stored; None if the file cannot be read after all."""
     try:
-        builder = ColumnBuilder()
-        for table in read_rows(path, KEPT):
+        builder = ColumnBuilder(names)
+        for table in read_rows(path, names):
             builder.add(table)
         columns = builder.finish()
     except (OSError, pa.ArrowException, ValueError, KeyError):
@@ -82,7 +84,7 @@ def _read_parquet(path: Path, stored: Stored) -> RecordSet | None:
 class _Reading:
     """What has been read so far."""
 
-    columns: ColumnBuilder = field(default_factory=ColumnBuilder)
+    columns: ColumnBuilder
     earliest: list[Floats] = field(default_factory=list)
     latest: list[Floats] = field(default_factory=list)
     #: Files and their rows, a pair for each block.
@@ -102,9 +104,8 @@ class _Reading:
 
 
 def _read_files(
-    directory: Path, files: list[Path], run_id: str | None, writer: StoreWriter | None, current: str
+    directory: Path, files: list[Path], run_id: str | None, writer: StoreWriter | None, current: str, reading: _Reading
 ) -> RecordSet:
-    reading = _Reading()
     blocks = ((file, block) for file in files for block in read_blocks(file))
     try:
         with ThreadPoolExecutor(_THREADS) as threads:
@@ -141,10 +142,10 @@ def _read_block(file: Path, block: bytes, run_id: str | None) -> tuple[Path, Che
 
 
 def _coded(table: pa.Table) -> pa.Table:
-    """The table with texts that repeat as dictionaries; a block has too few rows for more than 16 bits."""
+    """The table with texts that repeat as dictionaries."""
     for name in TEXT:
         if name not in UNIQUE_TEXT:
-            column = table[name].dictionary_encode().cast(_CODES)
+            column = table[name].dictionary_encode()
             table = table.set_column(table.schema.get_field_index(name), name, column)
     return table
 

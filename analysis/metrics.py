@@ -184,7 +184,9 @@ class RecordArrays:
     latencies: Mapping[str, Floats]
 
     def part(self, rows: "NDArray[np.intp]") -> "RecordArrays":
-        """Some of the records, by position, without their latencies."""
+        """Some of the records, by ascending positions, without their latencies."""
+        if len(rows) == len(self.outcome):
+            return replace(self, latencies={})
         chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ARRAYS}
         return replace(self, **chosen, latencies={})
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import CellEvidence
-from analysis.records import Flags, flags, floats
+from analysis.records import Flags, flags, floats, moved_tiers
 from bedrock.outcome import Outcome
 
 #: A lag counts as the cell's once it happened this often: one late call in a short run is an accident.
@@ -27,11 +27,13 @@ def typical_worst(values: np.ndarray) -> float | None:
     Equal to the p99 from about 300 values on. In a short run the p99 is the largest value or nearly so, and one
     late call would condemn the run. Values above `ACCIDENT_MS` are no accidents.
     """
-    present = np.sort(values[~np.isnan(values)])
+    present = values[~np.isnan(values)]
     if len(present) < _OCCURRENCES:
         return None
     p99 = float(np.quantile(present, 0.99))
-    return min(p99, float(present[-_OCCURRENCES])) if present[-1] <= ACCIDENT_MS else p99
+    if present.max() > ACCIDENT_MS:
+        return p99
+    return min(p99, float(np.partition(present, -_OCCURRENCES)[-_OCCURRENCES]))
 
 
 def measured_time_share(cell: CellEvidence) -> float | None:
@@ -44,43 +46,55 @@ def measured_time_share(cell: CellEvidence) -> float | None:
 
 def send_lag_ms(cell: CellEvidence) -> float | None:
     """The send lag that is typical of the cell's worst calls (first attempts alone have one)."""
-    population = flags(cell.records["sent"] & cell.records["measured"])
-    return typical_worst(floats(cell.records["send_lag_ms"])[population])
+    return typical_worst(floats(cell.records["send_lag_ms"])[_sent_and_measured(cell)])
 
 
 def receive_lag_ms(cell: CellEvidence) -> float | None:
     """How long the kernel had first tokens before they were read, typical of the cell's worst calls."""
-    population = flags(cell.records["sent"] & cell.records["measured"])
-    return typical_worst(floats(cell.records["receive_lag_ms"])[population])
+    return typical_worst(floats(cell.records["receive_lag_ms"])[_sent_and_measured(cell)])
 
 
 def pool_wait_ms(cell: CellEvidence) -> float | None:
     """How long calls waited for a connection, typical of the cell's worst ones."""
-    population = flags(cell.records["sent"] & cell.records["measured"])
-    return typical_worst(floats(cell.records["pool_wait_ms"])[population])
+    return typical_worst(floats(cell.records["pool_wait_ms"])[_sent_and_measured(cell)])
 
 
-def _arrivals(cell: CellEvidence) -> pd.DataFrame:
+# Masks of single columns: a part of the frame would be a copy of all of them, a dozen times in each cell.
+
+
+def _sent_and_measured(cell: CellEvidence) -> Flags:
+    return flags(cell.records["sent"]) & flags(cell.records["measured"])
+
+
+def _answered_and_measured(cell: CellEvidence) -> Flags:
+    return flags(cell.records["ok"]) & flags(cell.records["measured"])
+
+
+def _arrivals(cell: CellEvidence) -> Flags:
     """First attempts of the measured window, sent or dropped: one record per arrival."""
-    return cell.records[cell.records["measured"] & _stands_for_an_arrival(cell)]
+    return flags(cell.records["measured"]) & _stands_for_an_arrival(cell)
 
 
 def _stands_for_an_arrival(cell: CellEvidence) -> Flags:
     """First attempts; of a conversation the first turn alone, because conversations are what arrives."""
-    opens = cell.records["turn"].isna() | (cell.records["turn"] == 1)
-    return flags((cell.records["attempt"] == 1) & opens)
+    opens = cell.records["turn"].fillna(1) == 1
+    return flags(cell.records["attempt"] == 1) & flags(opens)
 
 
 def dropped_share(cell: CellEvidence) -> float | None:
     """Dropped / arrivals."""
-    arrivals = _arrivals(cell)
-    return float((arrivals["outcome"] == Outcome.DROPPED).mean()) if len(arrivals) else None
+    return _share_of(_arrivals(cell), flags(cell.records["outcome"] == Outcome.DROPPED))
+
+
+def _share_of(population: Flags, hits: Flags) -> float | None:
+    """The share of hits in a population of records; None of an empty one."""
+    chosen = hits[population]
+    return float(chosen.mean()) if len(chosen) else None
 
 
 def achieved_share(cell: CellEvidence) -> float | None:
     """Messages sent / arrivals; retries do not make up for arrivals that were never sent."""
-    arrivals = _arrivals(cell)
-    return float(arrivals["sent"].mean()) if len(arrivals) else None
+    return _share_of(_arrivals(cell), flags(cell.records["sent"]))
 
 
 def target_rate_share(cell: CellEvidence) -> float | None:
@@ -88,7 +102,7 @@ def target_rate_share(cell: CellEvidence) -> float | None:
     target, duration_s = cell.info.rate_rps, cell.metrics.duration_s
     if not target or not duration_s or cell.info.raw.get("pattern") != "sustained":
         return None
-    offered = len(_arrivals(cell)) / duration_s
+    offered = int(_arrivals(cell).sum()) / duration_s
     expected = target * duration_s
     # A random process deviates by its standard deviation (3 of them allowed); a regular one by an arrival at the edge.
     chance = 1.0 / expected if cell.info.raw.get("process") == "constant" else 3.0 / np.sqrt(expected)
@@ -174,7 +188,7 @@ def has_process_without_health(cell: CellEvidence) -> bool:
     """Whether a process left records and no health figures: it may be the worst one."""
     named = set(cell.health["process"].dropna())
     # Health lines that name no process stand for all.
-    return bool(named) and bool(set(cell.records["process"]) - named)
+    return bool(named) and bool(set(cell.records["process"].unique()) - named)
 
 
 def _measured_health(cell: CellEvidence) -> pd.DataFrame:
@@ -186,21 +200,18 @@ def _measured_health(cell: CellEvidence) -> pd.DataFrame:
 
 def aborted_share(cell: CellEvidence) -> float | None:
     """Aborted / sent."""
-    sent = cell.records.loc[cell.records["sent"], "outcome"]
-    return float((sent == Outcome.ABORTED).mean()) if len(sent) else None
+    return _share_of(flags(cell.records["sent"]), flags(cell.records["outcome"] == Outcome.ABORTED))
 
 
 def wrong_tier_share(cell: CellEvidence) -> float | None:
     """Answers whose tier differs from the one asked for / answers that name theirs."""
-    answered = cell.records[cell.records["ok"] & cell.records["served_tier"].notna()]
-    if answered.empty:
-        return None
-    return float((answered["served_tier"] != answered["service_tier"]).mean())
+    named, moved = moved_tiers(cell.records)
+    return _share_of(named, moved)
 
 
 def samples(cell: CellEvidence) -> float | None:
     """Answers in the measured window."""
-    return float((cell.records["ok"] & cell.records["measured"]).sum())
+    return float(_answered_and_measured(cell).sum())
 
 
 #: Fewer seconds of health figures than this do not tell a mean.
@@ -214,8 +225,7 @@ def little_share(cell: CellEvidence) -> float | None:
     where messages were retried (in flight counts their backoff, too), and for cells that are short beside their calls.
     """
     seconds, own = cell.window.seconds(), cell.records
-    measured = own[own["sent"] & own["measured"]]
-    times_s = floats(measured["service_e2e_ms"]) / 1000.0
+    times_s = floats(own["service_e2e_ms"])[_sent_and_measured(cell)] / 1000.0
     times_s = times_s[~np.isnan(times_s)]
     inside = cell.health[cell.window.covers(floats(cell.health["at"]))]
     counted = inside.groupby("process")["in_flight"].agg(["mean", "count"]).dropna()
@@ -231,11 +241,9 @@ def little_share(cell: CellEvidence) -> float | None:
 
 def cache_mixed_share(cell: CellEvidence) -> float | None:
     """The smaller of two shares: answers whose prompt came from the service's cache in part, and all others."""
-    answered = cell.records.loc[cell.records["ok"] & cell.records["measured"], "cache_read_tokens"].dropna()
-    if answered.empty:
-        return None
-    cached = float((answered > 0).mean())
-    return min(cached, 1.0 - cached)
+    tokens = floats(cell.records["cache_read_tokens"])
+    cached = _share_of(_answered_and_measured(cell) & ~np.isnan(tokens), tokens > 0.0)
+    return None if cached is None else min(cached, 1.0 - cached)
 
 
 #: So many answers are the first ones; fewer of the others than that many do not tell what is usual.
@@ -244,10 +252,12 @@ _FIRST, _FEWEST_OTHERS = 10, 40
 
 def slow_first_share(cell: CellEvidence) -> float | None:
     """The share of the first ten answers that took longer than nine in ten of the others: about 0.1 by chance."""
-    answered = cell.records[cell.records["ok"] & cell.records["measured"]]
-    streamed = floats(answered["service_ttft_ms"])
-    times_ms = np.where(np.isnan(streamed), floats(answered["service_e2e_ms"]), streamed)
-    in_order = times_ms[np.argsort(floats(answered["started_at"]), kind="stable")]
+    answered = _answered_and_measured(cell)
+    streamed, whole, started = (
+        floats(cell.records[name])[answered] for name in ("service_ttft_ms", "service_e2e_ms", "started_at")
+    )
+    times_ms = np.where(np.isnan(streamed), whole, streamed)
+    in_order = times_ms[np.argsort(started, kind="stable")]
     in_order = in_order[~np.isnan(in_order)]
     if len(in_order) < _FIRST + _FEWEST_OTHERS:
         return None

@@ -22,7 +22,17 @@ import pyarrow.parquet as pq
 
 from analysis.latencies import latencies
 from analysis.record_checks import numbers
-from analysis.record_schema import INSTANTS, LATENCY_METRICS, SCHEMA, TEXT, UNIQUE_TEXT, Flags
+from analysis.record_schema import (
+    COUNTS,
+    INSTANTS,
+    LATENCY_METRICS,
+    SCHEMA,
+    SHARES,
+    SPANS_MS,
+    TEXT,
+    UNIQUE_TEXT,
+    Flags,
+)
 
 #: Raised when records are read differently, so that files written before are not taken for today's.
 STORE_VERSION = 1
@@ -32,6 +42,7 @@ ROWS_A_GROUP = 65_536
 
 _SOURCE_KEY = b"records_source"
 _REPEATED_TEXT = [name for name in TEXT if name not in UNIQUE_TEXT]
+_NUMBERS = [*COUNTS, *INSTANTS, *SPANS_MS, *SHARES, *LATENCY_METRICS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,8 @@ def _open_writer(path: Path) -> pq.ParquetWriter:
         _stored_schema(),
         compression="lz4",
         use_dictionary=_REPEATED_TEXT,
+        # The first bytes of neighbouring numbers are alike: side by side they take less time and room.
+        use_byte_stream_split=_NUMBERS,
         write_statistics=False,
         write_page_checksum=True,
     )

@@ -85,7 +85,7 @@ def describe(values: Sequence[float] | np.ndarray, quantiles: Mapping[str, float
     present = _present(values)
     if not len(present):
         return Distribution(0, None, None, {name: _too_few(0, q) for name, q in quantiles.items()})
-    ordered = _partly_ordered(present, quantiles)
+    ordered = _partly_ordered(present, tuple(quantiles.values()))
     return Distribution(
         n=len(present),
         mean=float(present.mean()),
@@ -96,7 +96,7 @@ def describe(values: Sequence[float] | np.ndarray, quantiles: Mapping[str, float
 
 def estimate_quantile(values: Sequence[float] | np.ndarray, q: float) -> Estimate:
     """One quantile with its interval."""
-    return _estimate(np.sort(_present(values)), q)
+    return _estimate(_partly_ordered(_present(values), (q,)), q)
 
 
 def _present(values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -105,10 +105,10 @@ def _present(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return array[~missing] if missing.any() else array
 
 
-def _partly_ordered(values: np.ndarray, quantiles: Mapping[str, float]) -> np.ndarray:
+def _partly_ordered(values: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
     """The values with every position that the quantiles and their intervals read in its sorted place: O(n)."""
     needed: set[int] = set()
-    for q in quantiles.values():
+    for q in quantiles:
         ranks = interval_ranks(len(values), q)
         if ranks is not None:
             below = math.floor((len(values) - 1) * q)

@@ -45,9 +45,9 @@ def window_of(load: LoadInfo, records: pd.DataFrame) -> CellWindow:
     The load generator writes the planned phases at the start and the true ones at the end. One that was killed
     leaves the plan, which is then cut at the last thing a record knows of.
     """
-    last_seen = _last_instants(records)
     if load.phases and load.ended_at is not None:
         return CellWindow(load.phases, estimated=False)
+    last_seen = _last_instants(records)
     if not load.phases:
         first = records["intended_at"].groupby(_names(records)).min()
         phases = [Phase(str(name), float(start), last_seen[str(name)]) for name, start in first.dropna().items()]

@@ -4,7 +4,7 @@ Small tables kept until the end would hold every value twice when they are joine
 Here each column grows by itself, and repeated texts are numbers from the beginning.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analysis.record_schema import KEPT, SCHEMA, UNIQUE_TEXT
+from analysis.record_schema import SCHEMA, UNIQUE_TEXT
 
 #: Columns of the records by name: Categorical, integer, string or float64 arrays of one length.
 Columns = dict[str, Any]
@@ -24,13 +24,16 @@ _DEFAULT_TIER = "default"
 
 _MISSING = -1
 
+#: Counts up to this are held in 32 bits: the sum of two of them still has room, and a sum of all is taken in 64.
+_LARGEST_IN_32_BITS = 2**30 - 1
+
 
 class ColumnBuilder:
-    """Takes the kept fields of one table after the other."""
+    """Takes the same fields of one table after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         tiers = _Categories([_DEFAULT_TIER])
-        self._columns = {name: _column_of(name, tiers if name in _TIERS else _Categories()) for name in KEPT}
+        self._columns = {name: _column_of(name, tiers if name in _TIERS else _Categories()) for name in names}
 
     def add(self, table: pa.Table) -> None:
         """Append the rows of a table; texts that repeat are dictionaries in it."""
@@ -83,7 +86,10 @@ class _Integers:
         self._missing.add(column.is_null().to_numpy())
 
     def finish(self) -> Any:
-        return pd.arrays.IntegerArray(self._values.filled(), self._missing.filled())
+        values, self._values = self._values.filled(), _Growing(np.int64)
+        if len(values) and values.max() <= _LARGEST_IN_32_BITS:
+            values = values.astype(np.int32)
+        return pd.arrays.IntegerArray(values, self._missing.filled())
 
 
 class _Categories:

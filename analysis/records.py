@@ -24,8 +24,8 @@ from bedrock.outcome import ERRORS, Outcome
 from bedrock.pricing import cost_usd
 
 __all__ = [
-    "COUNTS", "INSTANTS", "LATENCY_METRICS", "NOT_MEASURED", "SCHEMA", "Flags", "Floats", "RecordSet", "derive",
-    "flags", "floats", "load_records", "record_costs",
+    "COUNTS", "INSTANTS", "LATENCY_FIELDS", "LATENCY_METRICS", "NOT_MEASURED", "SCHEMA", "Flags", "Floats",
+    "RecordSet", "derive", "derive_latencies", "flags", "floats", "load_records", "moved_tiers", "record_costs",
 ]  # fmt: skip
 
 #: Columns that latencies follow from.
@@ -34,6 +34,8 @@ _NEEDED = (
     "gap_p50_ms", "attempt",
 )  # fmt: skip
 
+#: Fields that latencies and populations follow from.
+LATENCY_FIELDS = (*_NEEDED, "outcome", "phase")
 
 #: Instants of which only differences are looked at.
 _SPENT = ("first_token_at", "first_answer_at", "last_token_at")
@@ -45,19 +47,34 @@ def derive(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     Definitions are those of the contract; a value that cannot be computed is NaN, never 0. Instants that say nothing
     beyond the latencies are left out: millions of records have to fit in memory.
     """
-    outcome = frame["outcome"]
     found: dict[str, Any] = {
-        **latencies({name: floats(frame[name]) for name in _NEEDED}),
+        **_latencies(frame),
         "gap_mean_ms": _mean_gaps_ms(frame),
         "cost_usd": record_costs(frame, catalog),
         "model": _base_ids(frame["model_id"]),
         "service_tier": frame["requested_tier"].fillna("default"),
+        **_populations(frame),
+    }
+    return with_columns(frame, found, without=_SPENT)
+
+
+def derive_latencies(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with latencies and populations alone, of the fields in `LATENCY_FIELDS`."""
+    return with_columns(frame, _latencies(frame) | _populations(frame), without=_SPENT)
+
+
+def _latencies(frame: pd.DataFrame) -> dict[str, Floats]:
+    return latencies({name: floats(frame[name]) for name in _NEEDED})
+
+
+def _populations(frame: pd.DataFrame) -> dict[str, Flags]:
+    outcome = frame["outcome"]
+    return {
         "ok": flags(outcome == Outcome.OK),
         "sent": flags(outcome != Outcome.DROPPED),
         "error": flags(outcome.isin(list(ERRORS))),
         "measured": ~flags(frame["phase"].isin(list(NOT_MEASURED))),
     }
-    return with_columns(frame, found, without=_SPENT)
 
 
 def _mean_gaps_ms(frame: pd.DataFrame) -> Floats:
@@ -76,6 +93,12 @@ def _base_ids(model_ids: "pd.Series[Any]") -> "pd.Series[Any]":
     names = pd.Index(sorted(set(bases.values())), dtype="str")
     places = np.array([*(names.get_loc(base) for base in bases.values()), -1], dtype=np.int64)
     return pd.Series(pd.Categorical.from_codes(places[model_ids.cat.codes], categories=names), index=model_ids.index)
+
+
+def moved_tiers(records: pd.DataFrame) -> tuple[Flags, Flags]:
+    """Which derived records are answers that name their tier, and which name another one than was asked for."""
+    served, asked = records["served_tier"], records["service_tier"]
+    return flags(records["ok"]) & flags(served.notna()), flags(served != asked)
 
 
 def record_costs(frame: pd.DataFrame, catalog: Catalog, tier: str | None = None) -> Floats:

@@ -15,17 +15,23 @@ from analysis.comparison import (
 )
 from analysis.inputs import RunInfo, read_run_info
 from analysis.metrics import judge_messages
-from analysis.records import derive, load_records
+from analysis.records import LATENCY_FIELDS, derive_latencies, load_records
 from bedrock.catalog import Catalog
 from bedrock.prices import catalog_with
 from scenarios.run_directory import RunDirectory, RunDirectoryError
 
 
-def read_side(directory: Path, catalog: Catalog | None = None) -> Side:
+#: Fields that are compared, with another run or with what the service counted; a second run takes little memory.
+_READ = (
+    *LATENCY_FIELDS, "region", "model_id", "http_status", "input_tokens", "output_tokens", "cache_read_tokens",
+    "cache_write_tokens",
+)  # fmt: skip
+
+
+def read_side(directory: Path) -> Side:
     """A results directory as one side of a comparison; RunDirectoryError if it is none."""
     run = read_run_info(directory)
-    prices = catalog or catalog_of(directory, run)
-    records = derive(load_records(directory, run.run_id).frame, prices)
+    records = derive_latencies(load_records(directory, run.run_id, columns=_READ).frame)
     # What was good by the objectives of either run is not compared: they may have had different ones.
     return Side(run, judge_messages(records, run.sla_s, (), run.cells), _validity_of(directory), str(directory))
 
@@ -46,7 +52,7 @@ def _validity_of(directory: Path) -> str | None:
         return None
 
 
-def against_baseline(this: Side, catalog: Catalog) -> Comparison | None:
+def against_baseline(this: Side) -> Comparison | None:
     """The comparison with the run's baseline; None where it has none."""
     path = this.run.baseline
     if path is None:
@@ -54,7 +60,7 @@ def against_baseline(this: Side, catalog: Catalog) -> Comparison | None:
     limit = this.run.regression_threshold
     threshold = DEFAULT_THRESHOLD if limit is None else limit
     try:
-        return compare_runs(this, read_side(Path(path), catalog), threshold=threshold)
+        return compare_runs(this, read_side(Path(path)), threshold=threshold)
     except RunDirectoryError as error:
         return without_baseline(path, str(error), threshold)
 

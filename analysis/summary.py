@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from analysis.metrics import Metrics, judge_messages
 from analysis.parts import Parts, find_windows, measure_parts, rows_of
 from analysis.phases import Windows
 from analysis.records import RecordSet, derive, load_records
-from analysis.recovery import recoveries
+from analysis.recovery import Recovery, recoveries
 from analysis.saturation import saturation_section
 from analysis.sides import against_baseline, between_tiers, catalog_of
 from analysis.throttling import throttling_section
@@ -30,6 +31,9 @@ from scenarios.run_directory import RunDirectory, write_text
 
 SUMMARY_SCHEMA_VERSION = 1
 
+#: Is entered around each stage of the analysis, with the stage's name: so that it can be timed and weighed.
+Watch = Callable[[str], AbstractContextManager[object]]
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -40,7 +44,12 @@ class Analysis:
     run: dict[str, Any]
 
 
-def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[str, Any] | None = None) -> Analysis:
+def analyse(
+    directory: Path,
+    catalog: Catalog | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    watch: Watch = nullcontext,
+) -> Analysis:
     """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json.
 
     Leaves `requests.parquet` in it, for the next time. `overrides` replaces values of run.json: another baseline,
@@ -49,11 +58,20 @@ def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[
     run = read_run_info(directory)
     run = replace(run, raw={**run.raw, **overrides}) if overrides else run
     prices = catalog or catalog_of(directory, run)
-    loaded = load_records(directory, run.run_id, keep_parquet=True)
-    records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
-    parts = measure_parts(records, run, find_windows(directory, records, run))
-    cells = [_evidence(directory, cell, records, run, parts) for cell in run.cells]
-    return Analysis(_summary(run, loaded, records, cells, parts=parts, catalog=prices), records, dict(run.raw))
+    judged = _judged(directory, run, prices, watch)
+    with watch("metrics"):
+        parts = measure_parts(judged.frame, run, find_windows(directory, judged.frame, run))
+        cells = [_evidence(directory, cell, judged.frame, run, parts) for cell in run.cells]
+    return Analysis(_summary(run, judged, cells, parts=parts, catalog=prices, watch=watch), judged.frame, dict(run.raw))
+
+
+def _judged(directory: Path, run: RunInfo, prices: Catalog, watch: Watch) -> RecordSet:
+    """The records with all that follows from each of them; what was only needed for that is given back."""
+    with watch("load"):
+        loaded = load_records(directory, run.run_id, keep_parquet=True)
+    with watch("derive"):
+        judged = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
+    return replace(loaded, frame=judged)
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:
@@ -88,52 +106,58 @@ def _evidence(directory: Path, cell: CellInfo, records: pd.DataFrame, run: RunIn
 
 
 def _summary(
-    run: RunInfo,
-    loaded: RecordSet,
-    records: pd.DataFrame,
-    cells: Sequence[CellEvidence],
-    *,
-    parts: Parts,
-    catalog: Catalog,
+    run: RunInfo, judged: RecordSet, cells: Sequence[CellEvidence], *, parts: Parts, catalog: Catalog, watch: Watch
 ) -> dict[str, Any]:
-    windows, total = parts.windows, parts.total
-    results = [judge_text(text, records, windows, run) for text in run.objectives]
-    validity = check_validity(cells, loaded.skipped, list(loaded.skipped_by_file))
+    records, windows, total = judged.frame, parts.windows, parts.total
+    with watch("objectives"):
+        results = [judge_text(text, records, windows, run) for text in run.objectives]
+        per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
+    with watch("validity"):
+        validity = check_validity(cells, judged.skipped, list(judged.skipped_by_file))
     this = Side(run, records, validity.status)
-    comparison = against_baseline(this, catalog)
-    unclosed = [cell.name for cell in cells if cell.books_unclosed]
-    verdict = decide(
-        results,
-        validity,
-        run,
-        records=records,
-        total=total,
-        unclosed=unclosed,
-        no_data=why_no_data(records, run),
-        regressions=comparison.regressions if comparison else (),
-        not_compared=comparison.gaps if comparison else run.missing_baseline,
-    )
-    cost = cost_section(records, total, run, catalog)
-    throttling = throttling_section(records, run, catalog)
-    saturation = saturation_section(cells)
-    findings = find(
-        cells=cells,
-        records=records,
-        total=total,
-        cost=cost,
-        throttling=throttling,
-        saturation=saturation,
-        comparison=comparison,
-        run=run,
-    )
-    per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
+    with watch("comparison"):
+        comparison = against_baseline(this)
+    with watch("tier comparison"):
+        tiers = between_tiers(this)
+    with watch("verdict"):
+        unclosed = [cell.name for cell in cells if cell.books_unclosed]
+        verdict = decide(
+            results,
+            validity,
+            run,
+            records=records,
+            total=total,
+            unclosed=unclosed,
+            no_data=why_no_data(records, run),
+            regressions=comparison.regressions if comparison else (),
+            not_compared=comparison.gaps if comparison else run.missing_baseline,
+        )
+    with watch("cost"):
+        cost = cost_section(records, total, run, catalog)
+    with watch("throttling"):
+        throttling = throttling_section(records, run, catalog)
+    with watch("saturation"):
+        saturation = saturation_section(cells)
+    with watch("findings"):
+        findings = find(
+            cells=cells,
+            records=records,
+            total=total,
+            cost=cost,
+            throttling=throttling,
+            saturation=saturation,
+            comparison=comparison,
+            run=run,
+        )
+    with watch("recovery"):
+        recovered = {cell.name: recoveries(cell.records, cell.window) for cell in cells}
     content = {
         "schema_version": SUMMARY_SCHEMA_VERSION,
         "run": {key: value for key, value in run.raw.items() if key not in ("cells", "exit_code")},
         "verdict": verdict.as_dict(),
         "objectives": [result.as_dict() for result in results],
-        "validity": validity.as_dict() | _skipped(loaded),
-        "cells": [_cell(cell, per_cell[cell.name]) for cell in cells],
+        "validity": validity.as_dict() | _skipped(judged),
+        "cells": [_cell(cell, per_cell[cell.name], recovered[cell.name]) for cell in cells],
         "groups": {name: _group(groups) for name, groups in parts.groups.items()},
         "total": {"metrics": total.as_dict()},
         "cost": cost,
@@ -141,7 +165,7 @@ def _summary(
         "saturation": saturation,
         "recommendations": [finding.as_dict() for finding in findings],
         "comparison": None if comparison is None else comparison.as_dict(),
-        "tier_comparison": between_tiers(this),
+        "tier_comparison": tiers,
     }
     return {name: finite(part) for name, part in content.items()}
 
@@ -161,12 +185,13 @@ def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[Obje
     return [judge_objective(objective, cell.records, windows, run) for objective in _understood(run)]
 
 
-def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult]) -> dict[str, Any]:
+def _cell(
+    cell: CellEvidence, results: Sequence[ObjectiveResult], found: Sequence[Recovery] | None
+) -> dict[str, Any]:
     shown = {key: cell.info.raw.get(key) for key in ("model_id", "region_prefix", "service_tier", "prompt_size")}
     load = {key: cell.info.raw.get(key) for key in ("users", "rate_rps", "pattern")}
     rest = {key: value for key, value in cell.info.raw.items() if key not in {"cell", "status", *shown, *load}}
     expected = cell.was_started or len(cell.records) > 0
-    found = recoveries(cell.records, cell.window)
     return {
         "cell": cell.name,
         **shown,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.percentiles import describe
-from analysis.records import floats
+from analysis.records import Floats, floats
 from bedrock.catalog import SERVICE_TIERS, Catalog
 from bedrock.pricing import cost_usd
 
@@ -72,29 +72,36 @@ Reprice = Callable[[Bundle], float | None]
 Candidate = tuple[str, str, str, Reprice]
 
 
-def bundles_of(billed: pd.DataFrame) -> list[Bundle]:
-    """The requests by model and the tier that served them (else the one asked for), as they are priced."""
-    found = []
-    for key, rows in billed.groupby(_keys(billed), sort=True).indices.items():
-        model_id, tier = key if isinstance(key, tuple) else (key, "default")
-        sums = (float(np.nansum(floats(billed[name])[rows])) for name in TOKEN_CLASSES)
-        found.append(Bundle(str(model_id), str(tier), len(rows), *sums))
-    return found
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Billed requests as they are priced: by model, and by the tier that served them (else the one asked for)."""
+
+    bundles: tuple[Bundle, ...]
+    #: Output tokens of the single requests of each bundle.
+    output_tokens: tuple[Floats, ...]
+
+    @classmethod
+    def of(cls, billed: pd.DataFrame) -> "Priced":
+        """Of billed records; those that name no model are left out."""
+        tier = billed["served_tier"].fillna(billed["requested_tier"]).fillna("default")
+        groups = billed.groupby([billed["model_id"], tier], sort=True).indices
+        tokens = {name: floats(billed[name]) for name in TOKEN_CLASSES}
+        found = [
+            Bundle(*map(str, key), len(rows), *(float(np.nansum(values[rows])) for values in tokens.values()))
+            for key, rows in groups.items()
+        ]
+        return cls(tuple(found), tuple(tokens["output_tokens"][rows] for rows in groups.values()))
 
 
-def _keys(billed: pd.DataFrame) -> list["pd.Series[str]"]:
-    return [billed["model_id"], billed["served_tier"].fillna(billed["requested_tier"]).fillna("default")]
-
-
-def what_ifs(billed: pd.DataFrame, daily_messages: float, catalog: Catalog) -> list[WhatIf]:
+def what_ifs(billed: pd.DataFrame, priced: Priced, daily_messages: float, catalog: Catalog) -> list[WhatIf]:
     """The run's own requests with each lever pulled; none without a known price today, none that changes nothing."""
-    bundles = bundles_of(billed)
+    bundles = priced.bundles
     requests = sum(bundle.requests for bundle in bundles)
     today = _total(bundles, lambda bundle: bundle.cost_usd(catalog))
     if not requests or requests < len(billed) or today is None or today <= 0.0:
         return []
     found = []
-    for lever, change, assumption, reprice in _candidates(billed, bundles, catalog):
+    for lever, change, assumption, reprice in _candidates(billed, priced, catalog):
         total = _total(bundles, reprice)
         if total is not None and not np.isclose(total, today, rtol=1e-9, atol=0.0):
             mean = total / requests
@@ -110,12 +117,12 @@ def _total(bundles: Sequence[Bundle], reprice: Reprice) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-def _candidates(billed: pd.DataFrame, bundles: Sequence[Bundle], catalog: Catalog) -> Iterator[Candidate]:
+def _candidates(billed: pd.DataFrame, priced: Priced, catalog: Catalog) -> Iterator[Candidate]:
     yield from _tiers(catalog)
-    yield from _routes(bundles, catalog)
+    yield from _routes(priced.bundles, catalog)
     yield from _response_cache(catalog)
-    yield from _prompt_cache(bundles, catalog)
-    yield from _caps(billed, catalog)
+    yield from _prompt_cache(priced.bundles, catalog)
+    yield from _caps(billed, priced, catalog)
     yield from _prompts(catalog)
 
 
@@ -191,14 +198,13 @@ def _prefix_cached(bundle: Bundle, catalog: Catalog) -> float | None:
     )
 
 
-def _caps(billed: pd.DataFrame, catalog: Catalog) -> Iterator[Candidate]:
-    tokens = floats(billed["output_tokens"])
-    for name, estimate in describe(tokens, _CAP_QUANTILES).estimates.items():
+def _caps(billed: pd.DataFrame, priced: Priced, catalog: Catalog) -> Iterator[Candidate]:
+    for name, estimate in describe(floats(billed["output_tokens"]), _CAP_QUANTILES).estimates.items():
         if estimate.value is not None:
             cap = int(estimate.value)
             capped = {
-                (bundle.model_id, bundle.tier): bundle.output_tokens
-                for bundle in bundles_of(billed.assign(output_tokens=np.minimum(tokens, cap)))
+                (bundle.model_id, bundle.tier): float(np.nansum(np.minimum(tokens, cap)))
+                for bundle, tokens in zip(priced.bundles, priced.output_tokens, strict=True)
             }
             yield (
                 "max_tokens",

@@ -1,4 +1,4 @@
-"""A results directory of any size for the benchmark of the analysis: the same bytes for the same size.
+"""A results directory of any size for the benchmark of the analysis: the same bytes for the same size and seed.
 
 The lines are those that the load generator writes, field by field (a test reads them as its records). Cells follow
 one another and differ in service tier and prompt size; each was loaded by several processes at a constant rate.
@@ -54,14 +54,18 @@ OUTCOMES: tuple[tuple[Outcome, float, str | None, str | None, int | None], ...] 
 class Share:
     """A part of the records: one process of one cell."""
 
+    seed: int
     cell: int
     process: int
     first: int
     count: int
 
 
-def write_directory(directory: Path, records: int) -> int:
-    """Write a finished run with so many records; the size of its record files in bytes."""
+def write_directory(directory: Path, records: int, seed: int = 0) -> int:
+    """Write a finished run with so many records; the size of its record files in bytes.
+
+    Another seed gives another run of the same service.
+    """
     run = RunDirectory(directory)
     per_cell = [len(part) for part in np.array_split(np.arange(records), len(CELLS))]
     written = 0
@@ -70,15 +74,15 @@ def write_directory(directory: Path, records: int) -> int:
     for number, count in enumerate(per_cell):
         folder = run.cell(_cell_name(number)).path
         folder.mkdir(parents=True)
-        written += sum(_write_process(directory, share, starts[number]) for share in _shares(number, count))
+        written += sum(_write_process(directory, share, starts[number]) for share in _shares(seed, number, count))
         run.cell(_cell_name(number)).load_json.write_text(json.dumps(_load(count, starts[number])), encoding="utf-8")
         entries.append(_entry(number, count))
     run.write_run(_run(entries))
     return written
 
 
-def _shares(cell: int, count: int) -> list[Share]:
-    return [Share(cell, process, process, len(range(process, count, PROCESSES))) for process in range(PROCESSES)]
+def _shares(seed: int, cell: int, count: int) -> list[Share]:
+    return [Share(seed, cell, process, process, len(range(process, count, PROCESSES))) for process in range(PROCESSES)]
 
 
 def _cell_name(number: int) -> str:
@@ -96,7 +100,7 @@ def _write_process(directory: Path, share: Share, cell_start: float) -> int:
 
 def _lines(share: Share, first: int, count: int, cell_start: float) -> Iterator[str]:
     """Lines of some records of one process, each as `InvocationRecord.to_json` writes it."""
-    rng = np.random.default_rng([20270115, share.cell, share.process, first])
+    rng = np.random.default_rng([20270115 + share.seed, share.cell, share.process, first])
     columns = _columns(share, first, count, cell_start, rng)
     names = list(columns)
     templates = [_template(share, *outcome) for outcome in OUTCOMES]

@@ -1,7 +1,7 @@
 """The stages of the analysis, each timed and weighed: what `benchmarks.analysis` runs in a process of its own.
 
-`python -m benchmarks.analysis_stages DIR` prints one JSON document. The process is fresh, so that nothing is warm and
-memory is only what this analysis took.
+`python -m benchmarks.analysis_stages DIR [BASELINE]` prints one JSON document. The process is fresh, so that nothing is
+warm and memory is only what this analysis took.
 """
 
 import gc
@@ -66,32 +66,30 @@ def _peak_rss_mb() -> float:
     return next(peaks, float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)) * _MB_A_KIB
 
 
-def measure_stages(directory: Path) -> dict[str, Any]:
-    """All stages on a results directory; `requests.parquet` is read where it is there, and left there."""
+def measure_stages(directory: Path, baseline: Path | None = None) -> dict[str, Any]:
+    """All stages on a results directory, compared with another; writes into it what a run's end writes.
+
+    The stages of the analysis are those that it names itself. `requests.parquet` is read where it is there, and left
+    there: in the baseline, too.
+    """
     watch = Stopwatch()
     with watch.stage("import"):
-        from analysis.inputs import read_run_info  # noqa: PLC0415 - importing is what is measured
-        from analysis.metrics import judge_messages  # noqa: PLC0415
-        from analysis.parts import find_windows, measure_parts  # noqa: PLC0415
-        from analysis.records import derive, load_records  # noqa: PLC0415
-        from bedrock.catalog import default_catalog  # noqa: PLC0415
-    run = read_run_info(directory)
-    with watch.stage("load"):
-        loaded = load_records(directory, run.run_id, keep_parquet=True)
-    with watch.stage("derive"):
-        records = judge_messages(derive(loaded.frame, default_catalog()), run.sla_s, [], run.cells)
-        count, skipped = len(records), dict(loaded.skipped)
-        del loaded
-    with watch.stage("metrics"):
-        parts = measure_parts(records, run, find_windows(directory, records, run))
+        from analysis.summary import analyse, write_summary  # noqa: PLC0415 - importing is what is measured
+        from reports.render import write_reports  # noqa: PLC0415
+    analysis = analyse(directory, overrides={"baseline": str(baseline) if baseline else None}, watch=watch.stage)
+    summary, records = analysis.summary, analysis.records
     for name, work in LATER_STAGES.items():
         with watch.stage(name):
             work(records)
+    with watch.stage("report"):
+        write_summary(directory, analysis)
+        write_reports(directory, analysis)
     return {
-        "records": count,
-        "skipped": skipped,
+        "records": len(records),
+        "skipped": summary["validity"]["skipped_lines"],
         "stages": [asdict(stage) for stage in watch.stages],
-        "groups": sum(len(groups) for groups in parts.groups.values()) + len(parts.cells) + 1,
+        "groups": sum(map(len, summary["groups"].values())) + len(summary["cells"]) + 1,
+        "compared_cells": len((summary["comparison"] or {"cells": ()})["cells"]),
     }
 
 
@@ -113,7 +111,7 @@ def _curves(records: pd.DataFrame) -> None:
         spectrum(values)
 
 
-#: What is measured behind the metrics, on the judged records.
+#: What is measured behind the analysis, on its records: more of them than a report draws.
 LATER_STAGES: dict[str, Callable[[pd.DataFrame], None]] = {
     "time series": _time_series,
     "curves": _curves,
@@ -121,4 +119,4 @@ LATER_STAGES: dict[str, Callable[[pd.DataFrame], None]] = {
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure_stages(Path(sys.argv[1]))))
+    print(json.dumps(measure_stages(*map(Path, sys.argv[1:]))))

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(namespace: argparse.Namespace) -> Answer:
-    """The command's answer; CompareError, RunDirectoryError or PricesError for what cannot be compared."""
+    """The command's answer; CompareError or RunDirectoryError for what cannot be compared."""
     found = compare(namespace)
     return Answer(exit_code_of(found), comparison_document(found), comparison_text(found))
 
