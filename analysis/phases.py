@@ -27,8 +27,10 @@ class CellWindow:
         return [
             (each.started_at, each.ended_at)
             for each in self.phases
-            if each.name not in NOT_MEASURED and phase in (None, each.name)
-            and each.ended_at is not None and each.ended_at >= each.started_at
+            if each.name not in NOT_MEASURED
+            and phase in (None, each.name)
+            and each.ended_at is not None
+            and each.ended_at >= each.started_at
         ]
 
     def covers(self, at: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from analysis.records import RecordSet, derive, load_records
 from analysis.recovery import recoveries
 from analysis.saturation import saturation_section
 from analysis.sides import against_baseline, between_tiers, catalog_of
+from analysis.spread import repeated_cells
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
@@ -116,6 +117,7 @@ def _summary(
     cost = cost_section(records, total, run, catalog)
     throttling = throttling_section(records, run, catalog)
     saturation = saturation_section(cells)
+    repeated = repeated_cells(this, cells, parts.rounds)
     findings = find(
         cells=cells,
         records=records,
@@ -124,6 +126,7 @@ def _summary(
         throttling=throttling,
         saturation=saturation,
         comparison=comparison,
+        repeated=repeated,
         run=run,
     )
     per_cell = {cell.name: _judge_cell(cell, windows, run) for cell in cells}
@@ -134,6 +137,7 @@ def _summary(
         "objectives": [result.as_dict() for result in results],
         "validity": validity.as_dict() | _skipped(loaded),
         "cells": [_cell(cell, per_cell[cell.name]) for cell in cells],
+        "rounds": [each.as_dict() for each in repeated],
         "groups": {name: _group(groups) for name, groups in parts.groups.items()},
         "total": {"metrics": total.as_dict()},
         "cost": cost,
