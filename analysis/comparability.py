@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.inputs import CellInfo, RunInfo
 
-#: What the runs must have in common: key of run.json -> name in messages and in `--across`.
+#: What the runs must have in common: key of run.json (of an object in it) -> name in messages and in `--across`.
 RUN_TRAITS: Mapping[str, str] = {
     "scenario": "scenario",
     "target": "target",
@@ -22,12 +22,19 @@ RUN_TRAITS: Mapping[str, str] = {
     "include_failures": "include_failures",
     "retry": "retry",
     "failover": "failover",
+    "request.system_prompt.sha256": "system_prompt",
+    "request.cache_system": "cache_system",
+    "request.latency": "latency",
+    "request.nonce": "nonce",
 }
 
 #: The same of their cells, key of the cell's entry -> name.
 CELL_TRAITS: Mapping[str, str] = {
     "model_id": "model",
     "routing": "routing",
+    "traffic": "traffic",
+    "sessions": "sessions",
+    "region": "region",
     "region_prefix": "region_prefix",
     "service_tier": "service_tier",
     "prompt_size": "prompt_size",
@@ -38,6 +45,7 @@ CELL_TRAITS: Mapping[str, str] = {
     "rate_rps": "rate",
     "pattern": "pattern",
     "process": "process",
+    "think_time_s": "think_time",
 }
 
 #: Names that `--across` takes: dimensions that are meant to differ.
@@ -77,8 +85,12 @@ class Pair:
 
 
 def run_differences(this: RunInfo, baseline: RunInfo, across: Collection[str] = ()) -> list[Difference]:
-    """What the runs do not share, except what is meant to differ; a key that one of them lacks says nothing."""
-    return list(_differences(this.raw, baseline.raw, RUN_TRAITS, across))
+    """What the runs do not share, except what is meant to differ; a key that one of them lacks says nothing.
+
+    Where every cell names its Region, the cells are held against each other, and not the lists of their runs.
+    """
+    named = all(isinstance(cell.raw.get("region"), str) for run in (this, baseline) for cell in run.cells)
+    return list(_differences(this.raw, baseline.raw, RUN_TRAITS, [*across, "region"] if named else across))
 
 
 def cell_differences(this: CellInfo, baseline: CellInfo, across: Collection[str] = ()) -> list[Difference]:
@@ -90,9 +102,18 @@ def _differences(
     this: Mapping[str, Any], baseline: Mapping[str, Any], traits: Mapping[str, str], across: Collection[str]
 ) -> Iterator[Difference]:
     for key, name in traits.items():
-        mine, theirs = this.get(key, _MISSING), baseline.get(key, _MISSING)
+        mine, theirs = _at(this, key), _at(baseline, key)
         if name not in across and _MISSING not in (mine, theirs) and mine != theirs:
             yield Difference(name, _shown(mine), _shown(theirs))
+
+
+def _at(raw: Mapping[str, Any], path: str) -> Any:
+    """What is there; None of nothing is None."""
+    value: Any = raw
+    for key in path.split("."):
+        if value is not None:
+            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@ correction for all comparisons made at once), its own 95 % interval leaves out "
 threshold, the 10 % of the product's rule. None of them is enough alone.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -34,6 +34,7 @@ from analysis.inputs import CellInfo, RunInfo
 from analysis.metrics import column_of, latency_population
 from analysis.percentiles import CONFIDENCE, QUANTILES, Interval
 from analysis.records import flags, floats
+from analysis.rounds import representatives, rounds_of, together
 from analysis.verdict import MIN_SAMPLES_SHARE
 from bedrock.outcome import Outcome
 
@@ -78,12 +79,19 @@ class Side:
     path: str | None = None
     _rows: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
-    def rows_of(self, cell: str) -> np.ndarray:
-        """Positions of a cell's records; all cells are looked up at once, the first time."""
+    def rows_of(self, cells: Iterable[str]) -> np.ndarray:
+        """Positions of the records of some cells; all cells are looked up at once, the first time."""
         if not self._rows and len(self.records):
-            found = self.records.groupby("cell", sort=False).indices
+            found = self.records.groupby("cell", sort=False, observed=True).indices
             self._rows.update({str(name): np.asarray(rows) for name, rows in found.items()})
-        return self._rows.get(cell, np.empty(0, dtype=np.intp))
+        none = np.empty(0, dtype=np.intp)
+        return np.concatenate([none, *(self._rows.get(cell, none) for cell in cells)])
+
+    def rounds_with(self, cell: str) -> tuple[str, ...]:
+        """The cell's name and those of its other rounds, as far as their figures may be put together."""
+        groups = (together(rounds) for rounds in rounds_of(self.run.cells).values())
+        names = (tuple(each.name for each in group) for group in groups)
+        return next((group for group in names if cell in group), (cell,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +247,17 @@ def change_text(row: Row) -> str:
 def compare_runs(
     this: Side, baseline: Side, *, threshold: float = DEFAULT_THRESHOLD, across: Collection[str] = ()
 ) -> Comparison:
-    """All cells of a run against those of its baseline; dimensions in `across` are meant to differ."""
+    """All cells of a run against those of its baseline; dimensions in `across` are meant to differ.
+
+    Rounds of a cell are compared together: what changes from one to the next is no change of the service.
+    """
     differs = tuple(run_differences(this.run, baseline.run, across))
     pairs, only_here, only_there = pair_cells(_sent(this.run), _sent(baseline.run), across)
     spoiled = _spoiled(this, baseline)
     if differs or spoiled:
         cells = [CellComparison(pair.this.name, pair.baseline.name, differs, reason=spoiled) for pair in pairs]
     else:
-        cells = [_compare_pair(this, baseline, pair, across) for pair in pairs]
+        cells = [_compare_pair(this, baseline, pair, across, with_rounds=True) for pair in pairs]
     return Comparison(
         cells=_judged(cells, threshold),
         only_here=tuple(cell.name for cell in only_here),
@@ -263,8 +274,13 @@ def without_baseline(path: str, why: str, threshold: float = DEFAULT_THRESHOLD) 
     return Comparison((), (), (), (), threshold, {"path": path}, f"The baseline cannot be read: {why}")
 
 
-def compare_cells(side: Side, pairs: Sequence[Pair], *, threshold: float = DEFAULT_THRESHOLD) -> Comparison:
-    """Cells of one run against each other. Each pair may differ in one dimension: the one that is compared."""
+def compare_cells(
+    side: Side, pairs: Sequence[Pair], *, threshold: float = DEFAULT_THRESHOLD, with_rounds: bool = False
+) -> Comparison:
+    """Cells of one run against each other. Each pair may differ in one dimension: the one that is compared.
+
+    `with_rounds` compares each of them together with its other rounds.
+    """
     spoiled = _spoiled(side, side)
     cells = []
     for pair in pairs:
@@ -273,7 +289,8 @@ def compare_cells(side: Side, pairs: Sequence[Pair], *, threshold: float = DEFAU
             cells.append(CellComparison(pair.this.name, pair.baseline.name, differs, reason=spoiled))
         else:
             across = [difference.what for difference in differs]
-            cells.append(replace(_compare_pair(side, side, pair, across), compared=differs))
+            found = _compare_pair(side, side, pair, across, with_rounds=with_rounds)
+            cells.append(replace(found, compared=differs))
     return Comparison(_judged(cells, threshold), (), (), (), threshold, _identity(side), spoiled)
 
 
@@ -290,7 +307,8 @@ def tier_pairs(run: RunInfo) -> list[Pair]:
 
 
 def _sent(run: RunInfo) -> list[CellInfo]:
-    return [cell for cell in run.cells if cell.status not in ("skipped", "pending")]
+    """The cells that are compared, one for all its rounds."""
+    return representatives([cell for cell in run.cells if cell.status not in ("skipped", "pending")])
 
 
 def _identity(side: Side) -> dict[str, Any]:
@@ -305,9 +323,14 @@ def _spoiled(this: Side, baseline: Side) -> str | None:
     return None
 
 
-def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str]) -> CellComparison:
+def _compare_pair(
+    this: Side, baseline: Side, pair: Pair, across: Collection[str], *, with_rounds: bool
+) -> CellComparison:
     differs = cell_differences(pair.this, pair.baseline, across)
-    mine, theirs = (_in_time(side, cell.name) for side, cell in ((this, pair.this), (baseline, pair.baseline)))
+    mine, theirs = (
+        in_time(side, side.rounds_with(cell.name) if with_rounds else [cell.name])
+        for side, cell in ((this, pair.this), (baseline, pair.baseline))
+    )
     if "prompts" not in across and "prompt_size" not in across:
         prompts = prompt_difference(mine, theirs)
         differs += [prompts] if prompts else []
@@ -320,7 +343,7 @@ def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str
     failures = (this.run.include_failures, baseline.run.include_failures)
     seen: list[np.ndarray] = []
     for metric in COMPARED_LATENCIES:
-        values = [_values(metric, *side) for side in zip((mine, theirs), failures, strict=True)]
+        values = [latency_values(metric, *side) for side in zip((mine, theirs), failures, strict=True)]
         if metric == "first_answer_ms" and all(map(_same, values, seen)):
             continue  # nothing was thought before it was said: one figure, and one test
         seen = seen or values
@@ -331,14 +354,15 @@ def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str
     return CellComparison(pair.this.name, pair.baseline.name, rows=tuple(rows), ranks=ranks)
 
 
-def _in_time(side: Side, cell: str) -> pd.DataFrame:
-    """What is compared of a cell's records, in order of time."""
-    own = side.rows_of(cell)
+def in_time(side: Side, cells: Iterable[str]) -> pd.DataFrame:
+    """What is compared of the records of a cell (or of all its rounds), in order of time."""
+    own = side.rows_of(cells)
     order = np.argsort(floats(side.records["intended_at"])[own], kind="stable")
     return side.records[list(_COLUMNS)].take(own[order])
 
 
-def _values(metric: str, records: pd.DataFrame, include_failures: bool) -> np.ndarray:
+def latency_values(metric: str, records: pd.DataFrame, include_failures: bool) -> np.ndarray:
+    """One latency of the records that its statistics cover, NaN where it is missing."""
     return floats(records[column_of(metric, "p50")])[latency_population(records, include_failures)]
 
 
@@ -368,7 +392,7 @@ def _as_ranks(rank: RankDifference) -> dict[str, float]:
 
 
 def _share(metric: str, this: pd.DataFrame, baseline: pd.DataFrame) -> Row | None:
-    new, old = _trials(metric, this), _trials(metric, baseline)
+    new, old = trials_of(metric, this), trials_of(metric, baseline)
     if not len(new) and not len(old):
         return None
     found = compare_share(new, old, MIN_SAMPLES_SHARE)
@@ -378,7 +402,7 @@ def _share(metric: str, this: pd.DataFrame, baseline: pd.DataFrame) -> Row | Non
     )  # fmt: skip
 
 
-def _trials(metric: str, records: pd.DataFrame) -> np.ndarray:
+def trials_of(metric: str, records: pd.DataFrame) -> np.ndarray:
     """Whether each attempt (each message, for the SLA) counts towards the share."""
     if metric == "sla_compliance":
         counted = flags(records["measured"]) & flags(records["answerable"])

@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.comparison import Comparison
+from analysis.comparison import DEFAULT_THRESHOLD, SHARE_THRESHOLD, Comparison
 from analysis.evidence import CellEvidence
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
 from analysis.records import moved_tiers
 from analysis.saturation import LINEAR_SHARE, SLA_TARGET
+from analysis.spread import Repeated, Spread
 from analysis.verdict import MIN_SAMPLES_SHARE
 from bedrock.outcome import ERRORS, Outcome
 
@@ -42,11 +43,13 @@ def find(
     throttling: Mapping[str, Any],
     saturation: Sequence[Mapping[str, Any]],
     comparison: Comparison | None,
+    repeated: Sequence[Repeated],
     run: RunInfo,
 ) -> list[Finding]:
     """All findings of a run, the gravest kind first."""
     return [
         *_regressions(comparison),
+        *_unsteady_rounds(repeated),
         *_throttles(total, throttling),
         *_sla(total, run),
         *_errors(total),
@@ -154,6 +157,36 @@ def _regressions(comparison: Comparison | None) -> Iterator[Finding]:
         "; ".join(comparison.regressions[:_MOST_NAMED]),
         "Compare the versions of both runs and what changed between them; repeat both before blaming the service.",
     )
+
+
+def _unsteady_rounds(repeated: Sequence[Repeated]) -> Iterator[Finding]:
+    """Configurations that another round showed otherwise, by more than chance and by as much as matters."""
+    apart = [(each, rows) for each in repeated if (rows := [row for row in each.spread if _is_unsteady(row)])]
+    if not apart:
+        return
+    yield Finding(
+        f"{len(apart)} of {len(repeated)} repeated cells differ from round to round",
+        f"{DEFAULT_THRESHOLD * 100.0:g} % of a latency, {SHARE_THRESHOLD * 100.0:g} percentage points of a share, "
+        "and more than chance",
+        "; ".join(f"{each.cell}: {', '.join(map(_range, rows))}" for each, rows in apart[:_MOST_NAMED]),
+        "The service or the generator changed between the rounds: plan with their range, since the 95 % interval of "
+        "all of them is too narrow then, and run more of them.",
+    )
+
+
+def _is_unsteady(row: Spread) -> bool:
+    if not row.beyond_chance or row.minimum is None or row.maximum is None:
+        return False
+    if row.stat is None:
+        return row.maximum - row.minimum >= SHARE_THRESHOLD
+    return row.range_pct is not None and row.range_pct >= DEFAULT_THRESHOLD * 100.0
+
+
+def _range(row: Spread) -> str:
+    low, high = row.minimum or 0.0, row.maximum or 0.0
+    if row.stat is None:
+        return f"{row.metric} {_percent(low)} to {_percent(high)}"
+    return f"{row.metric} {row.stat} {low:,.0f} to {high:,.0f} ms"
 
 
 def _curves(saturation: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

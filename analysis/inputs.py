@@ -55,6 +55,12 @@ class CellInfo:
         """Concurrent users; None in open loop."""
         return number(self.raw.get("users"))
 
+    @property
+    def round_number(self) -> int:
+        """Which repetition of the suite it belongs to, from 1."""
+        given = self.raw.get("round_number")
+        return given if isinstance(given, int) and not isinstance(given, bool) and given > 0 else 1
+
     def matches(self, key: str, value: str) -> bool:
         """Whether the entry's `key` reads as `value` (numbers are compared as numbers: 5, 5.0, 5/s)."""
         own = self.raw.get(key)

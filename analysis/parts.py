@@ -11,6 +11,7 @@ from analysis.groups import Grouping, grouping_of, measure_groups
 from analysis.inputs import RunInfo, read_load_info
 from analysis.metrics import Metrics, arrays_of, measure
 from analysis.phases import Windows, measured_seconds, window_of
+from analysis.rounds import rounds_of, together
 
 #: Group of the summary -> column of the records.
 GROUPS = {
@@ -33,6 +34,8 @@ class Parts:
     cells: Mapping[str, Metrics]
     groups: Mapping[str, Mapping[str, Metrics]]
     total: Metrics
+    #: Of each cell with several rounds, all those together that may be.
+    rounds: Mapping[str, Metrics]
     #: Of no records at all.
     nothing: Metrics
 
@@ -51,6 +54,7 @@ def measure_parts(records: pd.DataFrame, run: RunInfo, windows: Windows) -> Part
     groupings = {name: grouping_of(records[column]) for name, column in columns.items()}
     groupings["total"] = Grouping(np.zeros(len(records), dtype=np.int8), ("all",))
     cells = groupings["cell"]
+    groupings["rounds"] = _by_rounds(cells, run)
 
     def duration_s(grouping: str, key: str) -> float | None:
         group = groupings[grouping]
@@ -61,7 +65,15 @@ def measure_parts(records: pd.DataFrame, run: RunInfo, windows: Windows) -> Part
     found = measure_groups(arrays_of(records, run.include_failures), groupings, duration_s)
     nothing = measure(records.iloc[:0], None, run.include_failures)
     groups = {name: found[name] for name in GROUPS}
-    return Parts(windows, found["cell"], groups, found["total"].get("all", nothing), nothing)
+    return Parts(windows, found["cell"], groups, found["total"].get("all", nothing), found["rounds"], nothing)
+
+
+def _by_rounds(cells: Grouping, run: RunInfo) -> Grouping:
+    """The records of cells with several rounds; all others are in no group."""
+    repeated = {name: pooled for name, rounds in rounds_of(run.cells).items() if len(pooled := together(rounds)) > 1}
+    place = {cell.name: number for number, pooled in enumerate(repeated.values()) for cell in pooled}
+    numbers = np.array([*(place.get(key, -1) for key in cells.keys), -1], dtype=np.int32)
+    return Grouping(numbers[cells.codes], tuple(repeated))
 
 
 def rows_of(records: pd.DataFrame, cell: str) -> slice:

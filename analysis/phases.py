@@ -19,12 +19,19 @@ class CellWindow:
 
     def seconds(self, phase: str | None = None) -> float | None:
         """Length of the measured window, or of one phase of it; None if nothing of it is known."""
-        lengths = [
-            each.ended_at - each.started_at
+        stretches = self.stretches(phase)
+        return sum(end - start for start, end in stretches) if stretches else None
+
+    def stretches(self, phase: str | None = None) -> list[tuple[float, float]]:
+        """Start and end (Unix s) of each phase of the measured window, or of those of one name."""
+        return [
+            (each.started_at, each.ended_at)
             for each in self.phases
-            if each.ended_at is not None and each.name not in NOT_MEASURED and phase in (None, each.name)
+            if each.name not in NOT_MEASURED
+            and phase in (None, each.name)
+            and each.ended_at is not None
+            and each.ended_at >= each.started_at
         ]
-        return sum(lengths) if lengths else None
 
     def covers(self, at: np.ndarray) -> np.ndarray:
         """Which instants (Unix s) lie in the measured window."""
@@ -77,7 +84,18 @@ def _names(records: pd.DataFrame) -> "pd.Series[str]":
 
 
 def measured_seconds(windows: Windows, cells: Iterable[str], phase: str | None = None) -> float | None:
-    """Measured time of some cells together (they ran one after the other); None if nothing is known."""
-    lengths = [windows[cell].seconds(phase) for cell in cells if cell in windows]
-    known = [length for length in lengths if length is not None]
-    return sum(known) if known else None
+    """Time in which any of the cells was measured; None if nothing is known.
+
+    Cells that ran one after the other add up; time that several of them share is counted once.
+    """
+    chosen = [windows[cell] for cell in cells if cell in windows]
+    if len(chosen) == 1:
+        return chosen[0].seconds(phase)
+    stretches = sorted(stretch for window in chosen for stretch in window.stretches(phase))
+    if not stretches:
+        return None
+    total, covered_until = 0.0, float("-inf")
+    for start, end in stretches:
+        total += max(0.0, end - max(start, covered_until))
+        covered_until = max(covered_until, end)
+    return total

@@ -68,4 +68,4 @@ def against_baseline(this: Side) -> Comparison | None:
 def between_tiers(this: Side) -> dict[str, Any] | None:
     """Each cell of another tier against the default tier; None in a run of one tier."""
     pairs = tier_pairs(this.run)
-    return compare_cells(this, pairs).as_dict() if pairs else None
+    return compare_cells(this, pairs, with_rounds=True).as_dict() if pairs else None

@@ -22,6 +22,7 @@ from analysis.records import RecordSet, derive, load_records
 from analysis.recovery import Recovery, recoveries
 from analysis.saturation import saturation_section
 from analysis.sides import against_baseline, between_tiers, catalog_of
+from analysis.spread import repeated_cells
 from analysis.throttling import throttling_section
 from analysis.validity import check_validity
 from analysis.verdict import ObjectiveResult, decide, judge_objective, judge_text, why_no_data
@@ -138,6 +139,8 @@ def _summary(
         throttling = throttling_section(records, run, catalog)
     with watch("saturation"):
         saturation = saturation_section(cells)
+    with watch("rounds"):
+        repeated = repeated_cells(this, cells, parts.rounds)
     with watch("findings"):
         findings = find(
             cells=cells,
@@ -147,6 +150,7 @@ def _summary(
             throttling=throttling,
             saturation=saturation,
             comparison=comparison,
+            repeated=repeated,
             run=run,
         )
     with watch("recovery"):
@@ -158,6 +162,7 @@ def _summary(
         "objectives": [result.as_dict() for result in results],
         "validity": validity.as_dict() | _skipped(judged),
         "cells": [_cell(cell, per_cell[cell.name], recovered[cell.name]) for cell in cells],
+        "rounds": [each.as_dict() for each in repeated],
         "groups": {name: _group(groups) for name, groups in parts.groups.items()},
         "total": {"metrics": total.as_dict()},
         "cost": cost,

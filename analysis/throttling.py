@@ -18,8 +18,13 @@ _KINDS = (
     ("requests", "too many requests"),
 )
 
-_COLUMNS = ["cell", "model", "model_id", "service_tier", "started_at", "attempt", "outcome", "error_message",
+_COLUMNS = ["cell", "model", "model_id", "region", "service_tier", "started_at", "attempt", "outcome", "error_message",
             "input_tokens", "output_tokens", "cache_write_tokens"]  # fmt: skip
+
+_NO_REGION = ""
+_MINUTE_KEYS = ["cell", "model", "model_id", "region", "clock", "minute"]
+_COUNTS = ["offered", "throttled", "overloaded"]
+_TOKENS = ["tokens", "quota_tokens", "offered_tokens", "offered_quota_tokens"]
 
 
 def throttle_kind(outcome: str, message: str | None) -> str:
@@ -36,15 +41,15 @@ def throttling_section(records: pd.DataFrame, run: RunInfo, catalog: Catalog) ->
     sent["throttled"] = sent["outcome"] == Outcome.THROTTLED
     sent["overloaded"] = sent["outcome"] == Outcome.OVERLOADED
     start = _run_start(sent, run)
-    minutes = _per_minute(sent, catalog)
+    minutes = _by_minute(sent, catalog)
     return {
         **_rates(sent, start),
         "kinds": _kinds(sent),
         "by_model": _by(sent, "model", start),
         "by_tier": _by(sent, "service_tier", start),
         "by_cell": _by(sent, "cell", start),
-        "per_minute": minutes,
-        "quota": _busiest(minutes),
+        "per_minute": _per_minute(minutes, catalog),
+        "quota": _busiest(minutes, catalog),
     }
 
 
@@ -83,12 +88,11 @@ def _by(sent: pd.DataFrame, key: str, start: float | None) -> list[dict[str, Any
     return [{key: str(name), **_rates(part, start)} for name, part in needed.groupby(key, sort=True, observed=True)]
 
 
-def _per_minute(sent: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
-    """Per cell, model and minute of the cell: requests and tokens, offered and accepted, and the quotas of them.
+def _by_minute(sent: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """Per cell, model id, region and minute: attempts and refusals, tokens as reported and as the quota counts them.
 
-    Tokens a refused request would have used are estimated by the mean of the accepted ones of its cell and model;
-    None where none was accepted. `quota_tokens` count as Bedrock's quota does: input and cache writes, and output
-    times the model's burn-down.
+    `quota_tokens` count as Bedrock's quota does: input and cache writes, and output times the model's burn-down. The
+    `offered` ones add what refused requests would have used, by the mean of the accepted ones of their cell and model.
     """
     timed = sent[sent["started_at"].notna()]
     burndown = timed["model_id"].map({str(name): _burndown(str(name), catalog) for name in timed["model_id"].unique()})
@@ -98,35 +102,66 @@ def _per_minute(sent: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
         + timed["cache_write_tokens"].fillna(0)
         + timed["output_tokens"] * burndown.astype("Float64")
     )
+    begins = timed["cell"].map(_first_calls(timed)).astype(np.float64)
     rows = pd.DataFrame(
         {
             "cell": timed["cell"],
             "model": timed["model"],
             "model_id": timed["model_id"],
-            "minute": _minutes(timed),
+            "region": _with_blank(timed["region"]),
+            "clock": begins,
+            "minute": ((floats(timed["started_at"]) - floats(begins)) // 60.0).astype(np.int64),
             "throttled": timed["throttled"],
             "overloaded": timed["overloaded"],
             "tokens": floats(tokens),
             "quota_tokens": floats(counted),
         }
     )
-    groups = rows.groupby(["cell", "model", "minute"], sort=True, observed=True)
-    table = groups.agg(
-        offered=("minute", "size"),
-        throttled=("throttled", "sum"),
-        overloaded=("overloaded", "sum"),
-        model_id=("model_id", "first"),
-    )
+    groups = rows.groupby(_MINUTE_KEYS, sort=True, observed=True)
+    table = groups.agg(offered=("minute", "size"), throttled=("throttled", "sum"), overloaded=("overloaded", "sum"))
     table[["tokens", "quota_tokens"]] = groups[["tokens", "quota_tokens"]].sum(min_count=1)
     means = rows.groupby(["cell", "model"], observed=True)[["tokens", "quota_tokens"]].mean().add_prefix("mean_")
-    entries = table.reset_index().merge(means.reset_index(), on=["cell", "model"])
-    return [_minute({str(name): value for name, value in row.items()}, catalog) for row in entries.to_dict("records")]
+    table = table.reset_index().merge(means.reset_index(), on=["cell", "model"])
+    refused = table["throttled"] + table["overloaded"]
+    for name in ("tokens", "quota_tokens"):
+        # A mean that nobody knows leaves the sum unknown.
+        table[f"offered_{name}"] = table[name].fillna(0.0) + table[f"mean_{name}"] * refused
+    return table
 
 
-def _minutes(timed: pd.DataFrame) -> np.ndarray:
-    """The minute of each call, counted from the first call of its cell."""
-    first = timed["started_at"].groupby(timed["cell"], observed=True).transform("min")
-    return ((floats(timed["started_at"]) - floats(first)) // 60.0).astype(np.int64)
+def _with_blank(regions: "pd.Series[Any]") -> "pd.Series[Any]":
+    names = dict.fromkeys([*regions.cat.categories, _NO_REGION])
+    return regions.cat.set_categories(list(names)).fillna(_NO_REGION)
+
+
+def _first_calls(timed: pd.DataFrame) -> dict[str, float]:
+    """The instant (Unix s) from which a cell's minutes count: its first call.
+
+    Cells that ran at the same time share the first call of them all: they use the same quota in the same minutes.
+    """
+    spans = timed["started_at"].groupby(timed["cell"], observed=True).agg(["min", "max"]).sort_values(["min", "max"])
+    begins: dict[str, float] = {}
+    begin = busy_until = float("-inf")
+    for cell, first, last in spans.itertuples():
+        begin = begin if first < busy_until else float(first)
+        busy_until = max(busy_until, float(last))
+        begins[str(cell)] = begin
+    return begins
+
+
+def _summed(table: pd.DataFrame, keys: list[str]) -> list[dict[str, Any]]:
+    """The figures by other keys, `cells` naming those they are of; tokens NaN where none is known."""
+    groups = table.groupby(keys, sort=True, observed=True)
+    found = groups[_COUNTS].sum()
+    found[_TOKENS] = groups[_TOKENS].sum(min_count=1)
+    found["first_model_id"] = groups["model_id"].first()
+    found["cells"] = groups["cell"].agg(lambda names: ", ".join(dict.fromkeys(map(str, names))))
+    return [{str(name): value for name, value in row.items()} for row in found.reset_index().to_dict("records")]
+
+
+def _per_minute(minutes: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
+    """Per cell, model and minute of the cell: requests and tokens, offered and accepted, and the quotas of them."""
+    return [_minute(row, catalog) for row in _summed(minutes, ["cell", "model", "minute"])]
 
 
 def _burndown(model_id: str, catalog: Catalog) -> float:
@@ -143,65 +178,69 @@ def _quota(model_id: Any, catalog: Catalog) -> Quota | None:
 
 
 def _minute(row: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
-    refused = int(row["throttled"]) + int(row["overloaded"])
-    quota = _quota(row["model_id"], catalog)
+    quota = _quota(row["first_model_id"], catalog)
     return {
         "cell": str(row["cell"]),
         "model": str(row["model"]),
         "minute": int(row["minute"]),
         "requests_offered": int(row["offered"]),
-        "requests_accepted": int(row["offered"]) - refused,
+        "requests_accepted": _accepted(row),
         "throttled": int(row["throttled"]),
         "overloaded": int(row["overloaded"]),
         "throttle_rate": int(row["throttled"]) / int(row["offered"]),
         "tokens_accepted": _known(row["tokens"]),
-        "tokens_offered_estimated": _offered(row["tokens"], row["mean_tokens"], refused),
+        "tokens_offered_estimated": _known(row["offered_tokens"]),
         "quota_tokens_accepted": _known(row["quota_tokens"]),
-        "quota_tokens_offered_estimated": _offered(row["quota_tokens"], row["mean_quota_tokens"], refused),
+        "quota_tokens_offered_estimated": _known(row["offered_quota_tokens"]),
         "default_quota_rpm": None if quota is None else quota.rpm,
         "default_quota_tpm": None if quota is None else quota.tpm,
     }
+
+
+def _accepted(row: Mapping[str, Any]) -> int:
+    return int(row["offered"]) - int(row["throttled"]) - int(row["overloaded"])
 
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _offered(accepted: float, mean: float, refused: int) -> float | None:
-    return None if np.isnan(mean) else float(np.nan_to_num(accepted)) + float(mean) * refused
+def _busiest(minutes: pd.DataFrame, catalog: Catalog) -> list[dict[str, Any]]:
+    """The busiest minute of each model id in each Region, of requests and of tokens, against the default quota.
 
-
-#: What is held against a quota, and which: offered, accepted, quota.
-_USES = (
-    ("requests", "requests_offered", "requests_accepted", "default_quota_rpm"),
-    ("tokens", "quota_tokens_offered_estimated", "quota_tokens_accepted", "default_quota_tpm"),
-)
-
-
-def _busiest(minutes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The busiest minute of each model, of requests and of tokens, against the account's default quota a minute.
-
-    `used_pct` is what was offered in percent of the quota; None where either is unknown.
+    An account has a quota for each of these, whichever cells use it: those that ran at the same time are added up.
     """
-    rows = []
-    for model in sorted({row["model"] for row in minutes}):
-        own = [row for row in minutes if row["model"] == model]
-        for what, offered, accepted, quota in _USES:
-            known = [row for row in own if row[offered] is not None]
-            if not known:
-                continue
-            busiest = max(known, key=lambda row: row[offered])
-            limit = busiest[quota]
-            rows.append(
-                {
-                    "model": model,
-                    "of": what,
-                    "cell": busiest["cell"],
-                    "minute": busiest["minute"],
-                    "offered": busiest[offered],
-                    "accepted": busiest[accepted],
-                    "default_quota": limit,
-                    "used_pct": busiest[offered] / limit * 100.0 if limit else None,
-                }
-            )
-    return rows
+    shared = _summed(minutes, ["model", "model_id", "region", "clock", "minute"])
+    found = []
+    for model_id, region in dict.fromkeys((row["model_id"], row["region"]) for row in shared):
+        own = [row for row in shared if (row["model_id"], row["region"]) == (model_id, region)]
+        quota = _quota(model_id, catalog)
+        limits = (None, None) if quota is None else (quota.rpm, quota.tpm)
+        uses = [_use(own, of, limit) for of, limit in zip(("requests", "tokens"), limits, strict=True)]
+        found += [use for use in uses if use is not None]
+    return found
+
+
+def _use(rows: list[dict[str, Any]], of: str, limit: float | None) -> dict[str, Any] | None:
+    """The busiest minute of one model id in one Region; None where nothing is known of any.
+
+    `used_pct` is what was offered in percent of the quota; None where there is no known one.
+    """
+    name = "offered" if of == "requests" else "offered_quota_tokens"
+    known = [row for row in rows if _known(row[name]) is not None]
+    if not known:
+        return None
+    busiest = max(known, key=lambda row: row[name])
+    offered = busiest[name]
+    return {
+        "model": str(busiest["model"]),
+        "model_id": str(busiest["model_id"]),
+        "region": None if busiest["region"] == _NO_REGION else str(busiest["region"]),
+        "of": of,
+        "cell": busiest["cells"],
+        "minute": int(busiest["minute"]),
+        "offered": offered,
+        "accepted": _accepted(busiest) if of == "requests" else _known(busiest["quota_tokens"]),
+        "default_quota": limit,
+        "used_pct": offered / limit * 100.0 if limit else None,
+    }

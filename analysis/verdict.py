@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics, in_scope, measure_counts, sample_values
 from analysis.percentiles import Interval, estimate_quantile, min_samples
 from analysis.phases import Windows, measured_seconds
+from analysis.shares import more_trials, share_interval
 from analysis.validity import CheckStatus, Validity
 from bedrock.outcome import Outcome
 from scenarios.objective_units import QUANTITIES
@@ -34,8 +34,6 @@ UNCOVERED_SHARE = 0.05
 
 #: More samples than this are never asked for: the observed share is too near to the allowed one.
 MOST_SAMPLES = 10_000_000
-
-_Z = float(stats.norm.ppf(0.975))
 
 #: Shares, rates and costs of fewer requests than this are anecdotes.
 MIN_SAMPLES_SHARE = 20
@@ -86,8 +84,10 @@ class Observation:
     value: float | None
     n: int
     interval: Interval | None = None
-    #: Share of single requests on the wrong side of the limit; of percentiles alone.
-    misses: float | None = None
+    #: What is held against `allowed`: the share of requests on the wrong side of a percentile's limit, or the share
+    #: itself. None where no interval follows from it.
+    share: float | None = None
+    allowed: float = 0.0
 
 
 def judge_text(text: str, records: pd.DataFrame, windows: Windows, run: RunInfo) -> ObjectiveResult:
@@ -163,7 +163,10 @@ def _observe(objective: Objective, records: pd.DataFrame, windows: Windows, run:
     cells = sorted(records["cell"].unique())
     duration_s = measured_seconds(windows, cells, objective.scope.get("phase"))
     metrics = measure_counts(records, duration_s)
-    return Observation(_scalar(objective.metric, metrics, run), _sample_size(objective.metric, metrics))
+    value, n = _scalar(objective.metric, metrics, run), _sample_size(objective.metric, metrics)
+    if objective.kind != "share" or value is None:
+        return Observation(value, n)
+    return Observation(value, n, share_interval(value, n), value, objective.limit)
 
 
 def _observe_sample(objective: Objective, records: pd.DataFrame, run: RunInfo) -> Observation:
@@ -175,7 +178,8 @@ def _observe_sample(objective: Objective, records: pd.DataFrame, run: RunInfo) -
         return Observation(float(values.mean() if objective.stat == "mean" else values.max()), len(values))
     estimate = estimate_quantile(values, q)
     misses = float(np.mean(~objective.met_by(values)))
-    return Observation(estimate.value, len(values), estimate.interval, misses)
+    allowed = 1.0 - q if objective.op in ("<", "<=") else q
+    return Observation(estimate.value, len(values), estimate.interval, misses, allowed)
 
 
 def _scalar(metric: str, metrics: Metrics, run: RunInfo) -> float | None:
@@ -205,21 +209,16 @@ def _sample_size(metric: str, metrics: Metrics) -> int:
 def _more_samples(objective: Objective, seen: Observation, needed: int) -> int | None:
     """How many more samples would settle an objective, if they are like these; None where it is settled or never is.
 
-    A percentile meets its limit where the share of misses is small enough; n requests tell that share from the allowed
-    one once z^2 p (1 - p) / n is below their squared distance (the early stopping of MLPerf's LoadGen, two-sided).
+    A percentile meets its limit where the share of misses is small enough: that share, like one that is an objective
+    itself, is settled once its exact interval leaves out the allowed one.
     """
     q = quantile_of(objective.stat or "")
     least = max(needed, min_samples(q)) if q is not None else needed
     if seen.n < least:
         return least - seen.n
-    if q is None or seen.misses is None or not _includes(seen.interval, objective.limit):
+    if seen.share is None or not _is_close(objective, seen.interval):
         return None
-    allowed = 1.0 - q if objective.op in ("<", "<=") else q
-    share = (seen.misses * seen.n + 2.0) / (seen.n + 4.0)  # of Agresti and Coull: never 0, whatever was seen
-    distance = abs(seen.misses - allowed)
-    if distance * MOST_SAMPLES**0.5 < _Z * (share * (1.0 - share)) ** 0.5:
-        return None
-    return max(1, math.ceil(_Z**2 * share * (1.0 - share) / distance**2) - seen.n)
+    return more_trials(seen.share, seen.allowed, seen.n, MOST_SAMPLES)
 
 
 def _as_requests(samples: int | None, n: int, requests: int) -> int | None:
@@ -229,8 +228,11 @@ def _as_requests(samples: int | None, n: int, requests: int) -> int | None:
     return math.ceil(samples * requests / n)
 
 
-def _includes(interval: Interval | None, limit: float) -> bool:
-    return interval is not None and interval[0] <= limit <= interval[1]
+def _is_close(objective: Objective, interval: Interval | None) -> bool:
+    """Whether the limit lies in the interval. A share of 0 or 1 lies at its end, however many samples there are."""
+    if interval is None or (objective.kind == "share" and objective.limit in (0.0, 1.0)):
+        return False
+    return interval[0] <= objective.limit <= interval[1]
 
 
 def _status(objective: Objective, seen: Observation, needed: int, more: int | None) -> tuple[str, str | None]:
@@ -245,7 +247,7 @@ def _status(objective: Objective, seen: Observation, needed: int, more: int | No
 
 def _closeness(objective: Objective, interval: Interval | None, more: int | None) -> str | None:
     """A note where another run of the same service might come out on the other side of the limit."""
-    if interval is None or not _includes(interval, objective.limit):
+    if interval is None or not _is_close(objective, interval):
         return None
     low, high = (_quantity(objective, end) for end in interval)
     settled = f"; about {more:,} more samples like these would settle it" if more else ""

@@ -25,7 +25,7 @@ _REMARK = re.compile(r"\s*\((?:doubled|combined|sum)[^)]*\)")
 _WORD = re.compile(r"[a-z0-9.]+")
 
 #: Words that AWS's name of a model has and the catalogue's has not, or the other way round.
-_LEFT_OUT = frozenset({"amazon", "anthropic", "meta", "mistral", "ai", "v1", "1.0", "instruct"})
+_LEFT_OUT = frozenset({"amazon", "anthropic", "meta", "mistral", "ai", "v1", "1.0", "g1", "instruct"})
 #: A maker may be in a model's own name; then it stays in both.
 _SPELLINGS = {"24.07": "2407"}
 
@@ -78,8 +78,8 @@ def _read_name(name: str, kind: str) -> tuple[str | None, str]:
 
 def name_words(name: str) -> frozenset[str]:
     """The words that tell models apart: AWS's name of a model and the catalogue's have the same."""
-    words = (_SPELLINGS.get(word, word) for word in _WORD.findall(name.lower()))
-    return frozenset(words) - _LEFT_OUT
+    words = frozenset(_SPELLINGS.get(word, word) for word in _WORD.findall(name.lower())) - _LEFT_OUT
+    return frozenset(word.removesuffix(".0") for word in words)  # Nova 2 Lite is also called Nova 2.0 Lite
 
 
 def _is_number(value: object) -> TypeGuard[float]:

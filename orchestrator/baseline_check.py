@@ -2,6 +2,7 @@
 
 from analysis.comparability import cell_differences, pair_cells, run_differences
 from analysis.inputs import CellInfo, RunInfo, read_run_info
+from analysis.rounds import representatives
 from orchestrator.preflight import Preparation
 from orchestrator.run_document import RunStart, first_content
 
@@ -17,8 +18,9 @@ def foreseeable_gaps(preparation: Preparation) -> list[str]:
     differs = run_differences(RunInfo(content, cells), baseline)
     if differs:
         return [f"This run will not be comparable with its baseline: {difference}" for difference in differs]
-    planned = [cell for cell in cells if cell.status != "skipped"]
-    pairs, alone, _ = pair_cells(planned, [cell for cell in baseline.cells if cell.status == "finished"])
+    planned = representatives([cell for cell in cells if cell.status != "skipped"])
+    there = representatives([cell for cell in baseline.cells if cell.status == "finished"])
+    pairs, alone, _ = pair_cells(planned, there)
     found = [f"Cell {cell.name} will have nothing to be compared with in the baseline" for cell in alone]
     for pair in pairs:
         apart = "; ".join(map(str, cell_differences(pair.this, pair.baseline)))

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from orchestrator.answer import Answer, RefusalError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.flags import DEFAULT_REGION
 from orchestrator.tables import MISSING
+from reports.text import clean
 from scenarios.run_directory import write_text
 
 DESCRIPTION = "Print the prices in force, or write those of the AWS Price List to a price file."
@@ -29,8 +30,10 @@ EPILOG = "--refresh reads AWS (free of charge; credentials with pricing:GetProdu
 #: The Price List is served in few regions, and this one has all prices.
 _PRICE_LIST_REGION = "us-east-1"
 _TIMEOUT_S = 20.0
-#: The two offers have some thousand products in a region, a hundred to the page.
+#: The offers have some thousand products in a region, a hundred to the page.
 _MOST_PAGES = 200
+#: Notes beyond this number are only counted on a terminal.
+_MOST_NOTES = 20
 
 
 class PriceListError(RefusalError):
@@ -47,26 +50,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def answer(namespace: argparse.Namespace) -> Answer:
     """The command's answer; PriceListError or PricesError says why there is none."""
     shown = namespace.prices_file or os.environ.get("PRICES_FILE")
-    lines = []
+    lines: list[str] = []
+    notes: tuple[str, ...] = ()
     if namespace.refresh is not None:
-        refresh(namespace.refresh, namespace.region or DEFAULT_REGION)
+        _, notes = refresh(namespace.refresh, namespace.region or DEFAULT_REGION)
         shown = str(namespace.refresh)
-        lines = [f"Wrote {shown}: use it with --prices-file {shown}"]
+        lines = [*_notes_text(notes), f"Wrote {shown}: use it with --prices-file {shown}"]
     catalog = prices_in_force(shown)
-    return Answer(ExitCode.OK, prices_document(catalog), [*prices_text(catalog), *lines])
+    document = prices_document(catalog) | {"notes": [clean(note) for note in notes]}
+    return Answer(ExitCode.OK, document, [*prices_text(catalog), *lines])
 
 
-def refresh(path: Path, region: str, client: Any = None) -> PriceFile:
-    """Write the Price List's prices of a region to a price file; PriceListError. Reads AWS, which costs nothing."""
+def _notes_text(notes: Sequence[str]) -> list[str]:
+    """What the list says and the file does not: its prices stay those of the catalogue."""
+    shown = [clean(note) for note in notes[:_MOST_NOTES]]
+    more = len(notes) - len(shown)
+    title = ["Of the AWS Price List, not used or not there (the catalogue's prices hold):"] if shown else []
+    return [*title, *(f"  {note}" for note in shown), *([f"  and {more} more"] if more else [])]
+
+
+def refresh(path: Path, region: str, client: Any = None) -> tuple[PriceFile, tuple[str, ...]]:
+    """Write the Price List's prices of a region to a price file; what of them is not in it. PriceListError.
+
+    Reads AWS, which costs nothing.
+    """
     products = list(_products(client or _client(), region))
-    models = prices_of(products, default_catalog())
-    if not models:
+    found = prices_of(products, default_catalog())
+    if not found.models:
+        why = f"; {'; '.join(found.notes[:_MOST_NOTES])}" if products and found.notes else ""
         raise PriceListError(
-            f"The AWS Price List has {len(products)} products for {region}, and no token price of a known model in them"
+            f"The AWS Price List has {len(products)} products for {region}, and no token price of a known model in "
+            f"them{clean(why)}"
         )
-    file = PriceFile(datetime.now(UTC).date().isoformat(), f"AWS Price List, {', '.join(OFFERS)}", region, models)
+    dated = datetime.now(UTC).date().isoformat()
+    file = PriceFile(dated, f"AWS Price List, {', '.join(OFFERS)}", region, found.models)
     write_text(path, file.text())
-    return file
+    return file, found.notes
 
 
 def _client() -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis.comparability import Pair
+from analysis.comparability import Pair, cell_differences, run_differences
 from analysis.comparison import (
     Change,
     Comparison,
@@ -16,6 +16,7 @@ from analysis.comparison import (
     judge,
     tier_pairs,
 )
+from analysis.inputs import CellInfo, RunInfo
 from analysis.sides import read_side
 from analysis.summary import analyse, write_summary
 from tests.support.run_builder import CellSpec, build_run
@@ -85,6 +86,39 @@ def test_other_conditions_are_not_comparable_and_named(tmp_path: Path, change: d
     assert found.status == Change.NOT_COMPARABLE
     assert what in found.gaps[0]
     assert found.regressions == []
+
+
+def run_with(**content: Any) -> RunInfo:
+    return RunInfo(content, tuple(CellInfo(cell["cell"], "finished", cell) for cell in content.pop("cells", [])))
+
+
+@pytest.mark.parametrize(
+    ("request_here", "request_there", "shown"),
+    [
+        ({"latency": "optimized"}, {"latency": None}, ["latency: optimized, in the baseline none"]),
+        ({"nonce": True}, {"nonce": False}, ["nonce: True, in the baseline False"]),
+        ({"system_prompt": {"sha256": "ab", "file": "x"}}, {"system_prompt": None}, ["system_prompt: ab"]),
+        ({"system_prompt": {"sha256": "ab", "file": "x"}}, {"system_prompt": {"sha256": "ab", "file": "y"}}, []),
+        ({"latency": "optimized"}, {}, []),
+        ({"latency": "optimized"}, 3, []),
+    ],
+)
+def test_requests_of_another_kind_are_not_comparable(request_here: Any, request_there: Any, shown: list[str]) -> None:
+    found = run_differences(run_with(request=request_here), run_with(request=request_there))
+
+    assert len(found) == len(shown)
+    assert all(str(difference).startswith(text) for difference, text in zip(found, shown, strict=True))
+
+
+def test_regions_are_those_of_the_cells_where_every_cell_names_its_own() -> None:
+    here, there = ({"cell": name, "region": name, "service_tier": "flex"} for name in ("us-east-1", "eu-west-1"))
+
+    both, one = run_with(region="us-east-1, eu-west-1", cells=[here, there]), run_with(region="us-east-1", cells=[here])
+    nameless = run_with(region="us-east-1", cells=[{"cell": "a"}])
+
+    assert run_differences(both, one) == []
+    assert [found.what for found in run_differences(both, nameless)] == ["region"]
+    assert [found.what for found in cell_differences(both.cells[0], both.cells[1])] == ["region"]
 
 
 @pytest.mark.parametrize("key", ["scenario", "target", "region", "transport", "prompts_sha256"])

@@ -87,6 +87,17 @@ def test_cells_add_up() -> None:
     assert measured_seconds(windows, ["a", "b"], "steady") == 15.0
 
 
+def test_time_that_several_cells_share_counts_once() -> None:
+    spans = {"a": (0, 10), "b": (5, 12), "c": (6, 7), "d": (20, 25)}
+    windows = {
+        name: CellWindow((Phase("steady", T0 + start, T0 + end),), estimated=False)
+        for name, (start, end) in spans.items()
+    }
+
+    assert measured_seconds(windows, windows) == 17.0
+    assert measured_seconds(windows, ["b", "c"]) == 7.0
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"phases": 3}', '{"phases": [3, {"name": "x"}, null]}'])
 def test_a_broken_load_json_is_as_good_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "cells" / "a" / "load.json"

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from analysis.summary import analyse
 from analysis.throttling import throttle_kind
 from bedrock.catalog import default_catalog
 from tests.support.analysed import analyse_cell
-from tests.support.run_builder import make_record
+from tests.support.run_builder import make_record, write_run
 
 RPM = "Too many requests, please wait before trying again."
 TPM = "Too many tokens, please wait before trying again."
@@ -112,6 +113,28 @@ def test_minutes_are_held_against_the_default_quota(tmp_path: Path) -> None:
     assert requests["default_quota"] == model.cross_region_quota.rpm
     assert requests["used_pct"] == pytest.approx(7 / model.cross_region_quota.rpm * 100)
     assert (tokens["of"], tokens["minute"], tokens["default_quota"]) == ("tokens", 1, model.cross_region_quota.tpm)
+
+
+def use_of(directory: Path, starts: dict[str, float], regions: dict[str, str | None]) -> list[tuple[Any, ...]]:
+    """Request uses of runs of 5 calls a cell, ten seconds apart, by the second at which each cell starts."""
+    calls = {
+        cell: [make_record(seq, cell=cell, at=start + 10.0 * seq, region=regions.get(cell)) for seq in range(5)]
+        for cell, start in starts.items()
+    }
+    uses = analyse(write_run(directory, calls)).summary["throttling"]["quota"]
+    return [(use["region"], use["cell"], use["offered"]) for use in uses if use["of"] == "requests"]
+
+
+def test_cells_that_ran_at_the_same_time_used_one_quota_of_their_model_in_their_region(tmp_path: Path) -> None:
+    regions = {"a": "us-east-1", "b": "us-east-1", "c": "eu-west-1"}
+
+    together = use_of(tmp_path / "together", {"a": 0.0, "b": 5.0, "c": 5.0}, regions)
+    apart = use_of(tmp_path / "apart", {"a": 0.0, "b": 50.0}, regions)
+    nowhere = use_of(tmp_path / "nowhere", {"a": 0.0, "b": 5.0}, {"a": "", "b": None})
+
+    assert together == [("eu-west-1", "c", 5), ("us-east-1", "a, b", 10)]
+    assert apart == [("us-east-1", "a", 5)]
+    assert nowhere == [(None, "a, b", 10)]
 
 
 def test_a_model_nobody_knows_has_no_quota(tmp_path: Path) -> None:

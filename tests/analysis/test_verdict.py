@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from analysis.summary import analyse
 from analysis.verdict import default_min_samples
@@ -315,7 +316,34 @@ def test_an_open_question_counts_the_requests_that_its_where_leaves_out(tmp_path
     assert result["more_requests_needed"] == 47 * 4
 
 
+@pytest.mark.parametrize(
+    ("objective", "status", "total"),
+    [("sla_compliance >= 99%", "PASS", 368), ("throttle_rate <= 1%", "PASS", 368), ("error_rate <= 1%", "FAIL", 547)],
+)
+def test_a_share_near_its_limit_says_so_and_how_many_more_requests_would_settle_it(
+    tmp_path: Path, objective: str, status: str, total: int
+) -> None:
+    broken = several(2, 98, outcome="server_error") if "error" in objective else several(2, 98)
+
+    (result,) = analyse_cell(tmp_path, [*several(98), *broken], objectives=[objective]).summary["objectives"]
+
+    low, high = stats.binomtest(round(result["observed"] * 100), 100).proportion_ci()
+    assert result["ci95"] == pytest.approx([low, high])
+    assert (result["status"], result["more_requests_needed"]) == (status, total - 100)
+    assert f"about {total - 100:,} more samples like these would settle it" in result["reason"]
+
+
+def test_no_number_of_requests_proves_that_something_never_happens(tmp_path: Path) -> None:
+    objectives = ["throttle_rate <= 0%", "sla_compliance >= 100%"]
+
+    results = analyse_cell(tmp_path, several(100), objectives=objectives).summary["objectives"]
+
+    assert [(each["status"], each["reason"], each["more_requests_needed"]) for each in results] == [
+        ("PASS", None, None)
+    ] * 2
+
+
 def test_a_clear_verdict_needs_no_more_requests(tmp_path: Path) -> None:
-    build_run(tmp_path, [CellSpec("a")], objectives=["ttft_ms p50 < 9s", "error_rate < 5%"])
+    build_run(tmp_path, [CellSpec("a")], objectives=["ttft_ms p50 < 9s", "error_rate < 15%"])
 
     assert [result["more_requests_needed"] for result in analyse(tmp_path).summary["objectives"]] == [None, None]

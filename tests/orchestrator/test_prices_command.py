@@ -30,25 +30,27 @@ def question(offer: str, **more: str) -> dict[str, object]:
     return {"ServiceCode": offer, "Filters": in_region, **more}
 
 
-def test_refresh_reads_every_page_of_both_offers_and_writes_a_dated_file(tmp_path: Path) -> None:
+def test_refresh_reads_every_page_of_all_offers_and_writes_a_dated_file(tmp_path: Path) -> None:
     client, stubber = pricing()
     stubber.add_response("get_products", {"PriceList": NOVA_PRO[:3], "NextToken": "more"}, question(OFFERS[0]))
     stubber.add_response("get_products", {"PriceList": NOVA_PRO[3:]}, question(OFFERS[0], NextToken="more"))
-    stubber.add_response("get_products", {"PriceList": []}, question(OFFERS[1]))
+    for offer in OFFERS[1:]:
+        stubber.add_response("get_products", {"PriceList": []}, question(offer))
 
     with stubber:
-        file = refresh(tmp_path / "prices.yaml", "us-east-1", client)
+        file, notes = refresh(tmp_path / "prices.yaml", "us-east-1", client)
 
     stubber.assert_no_pending_responses()
     assert read_prices(tmp_path / "prices.yaml") == file
     assert file.models[PRO].tiers["default"].input == pytest.approx(0.8)
+    assert notes[-1].startswith("Not in the list: anthropic.claude-3-haiku")
 
 
 def test_a_refusal_or_an_empty_list_is_one_sentence_and_writes_nothing(tmp_path: Path) -> None:
     client, stubber = pricing()
     stubber.add_client_error("get_products", "AccessDeniedException", "arn:aws:iam::123456789012:user/x may not", 400)
-    stubber.add_response("get_products", {"PriceList": []})
-    stubber.add_response("get_products", {"PriceList": []})
+    for _ in OFFERS:
+        stubber.add_response("get_products", {"PriceList": []})
 
     with stubber:
         with pytest.raises(PriceListError, match="allow pricing:GetProducts") as refused:
