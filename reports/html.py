@@ -1,19 +1,20 @@
 """report.html: one file that opens anywhere, without JavaScript and without a network."""
 
-import base64
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports.charts.catalogue import Pictures
 from reports.charts.chart import Chart
+from reports.inline_svg import Styles, inline, palette_css
 from reports.material import Material
-from reports.sections import cells, cost, first_screen, service
+from reports.sections import against, cells, cost, first_screen, load, service
 from reports.sections.words import DEFINITIONS
-from reports.style import recolour
+from reports.style import DARK, LIGHT
 from reports.table import tone_of
 from reports.text import clean_lines
 from reports.timeline import Timeline
@@ -26,7 +27,7 @@ MAX_CONFIG_LINES = 400
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
-    """A chart as the page embeds it: data URIs of both palettes for desktop and phone."""
+    """A chart as the page shows it: elements for desktop and phone, the words around them, and where it stands."""
 
     name: str
     title: str
@@ -35,76 +36,105 @@ class PageFigure:
     table: str
     section: str
     wide: str
-    wide_dark: str
     narrow: str
-    narrow_dark: str
 
 
-def page_figure(chart: Chart, pictures: Pictures) -> PageFigure:
-    """Embed a rendered chart."""
-    return PageFigure(
-        name=chart.name,
-        title=chart.title,
-        caption=chart.caption,
-        alt=f"{chart.alt} {chart.caption}",
-        table=chart.table,
-        section=chart.section,
-        wide=_data_uri(pictures.wide_svg),
-        wide_dark=_data_uri(recolour(pictures.wide_svg)),
-        narrow=_data_uri(pictures.narrow_svg),
-        narrow_dark=_data_uri(recolour(pictures.narrow_svg)),
+@dataclass(frozen=True, slots=True)
+class PageFigures:
+    """All charts of a page, the overview first, and the styles they share."""
+
+    figures: tuple[PageFigure, ...]
+    css: str
+
+    @property
+    def overview(self) -> PageFigure:
+        """The chart of the first screen."""
+        return self.figures[0]
+
+    def by_section(self) -> dict[str, list[PageFigure]]:
+        """The other charts; a section without one has an empty list."""
+        found: dict[str, list[PageFigure]] = defaultdict(list)
+        for figure in self.figures[1:]:
+            found[figure.section].append(figure)
+        return found
+
+
+def page_figures(charts: Sequence[Chart], pictures: Sequence[Pictures]) -> PageFigures:
+    """Charts with their pictures, fit for one page."""
+    styles = Styles()
+    figures = tuple(
+        PageFigure(
+            name=chart.name,
+            title=chart.title,
+            caption=chart.caption,
+            alt=f"{chart.alt} {chart.caption}",
+            table=chart.table,
+            section=chart.section,
+            wide=inline(picture.wide_svg, f"w{number}", styles),
+            narrow=inline(picture.narrow_svg, f"n{number}", styles),
+        )
+        for number, (chart, picture) in enumerate(zip(charts, pictures, strict=True))
     )
+    return PageFigures(figures, styles.css())
 
 
-def _data_uri(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-
-
-def render_html(material: Material, time: Timeline, figures: Sequence[PageFigure], config: str | None) -> str:
-    """The page. `figures` start with the overview; `config` is the text of effective.yaml, None without one."""
+def render_html(material: Material, time: Timeline, figures: PageFigures, config: str | None) -> str:
+    """The page; `config` is the text of effective.yaml, None without one."""
     template = _environment().get_template("report.html")
-    overview, *charts = figures
     return template.render(
         description=material.run.get("description"),
         command=material.run.get("command"),
         include_failures=material.run.get("include_failures") is True,
         version=(material.run.get("versions") or {}).get("project"),
         title=material.run.get("scenario") or "load test",
-        verdict=first_screen.verdict(material),
-        banners=first_screen.banners(material),
-        objectives=first_screen.objectives_table(material),
-        headline=first_screen.headline_latency(material),
-        headline_figures=first_screen.headline_figures(material),
-        overview=overview,
-        identity=first_screen.identity(material),
-        loop=first_screen.loop_sentence(material),
         started=first_screen.moment(material.run.get("started_at")),
-        findings=material.summary.get("recommendations") or [],
-        figures=_by_section(charts),
-        cells=cells.cells_table(material),
-        groups=cells.group_tables(material),
-        lone_groups=cells.lone_groups(material),
-        all_latencies=first_screen.all_latencies(material),
+        overview=figures.overview,
+        figures=figures.by_section(),
+        chart_css=figures.css,
+        light=palette_css(LIGHT),
+        dark=palette_css(DARK),
         over_time=service.time_table(time),
-        throttling=service.throttling_sentence(material),
-        throttling_tables=service.throttling_tables(material),
-        cost=cost.cost_sentence(material),
-        cost_notes=cost.cost_notes(material),
-        cost_tables=cost.cost_tables(material),
-        errors=service.errors_table(material),
-        no_errors=service.no_errors_sentence(material),
-        validity=service.validity_table(material),
         definitions=DEFINITIONS,
         config=_config_lines(config),
         config_limit=MAX_CONFIG_LINES,
+        **_first_screen(material),
+        **_sections(material),
     )
 
 
-def _by_section(figures: Sequence[PageFigure]) -> dict[str, list[PageFigure]]:
-    found: dict[str, list[PageFigure]] = defaultdict(list)
-    for figure in figures:
-        found[figure.section].append(figure)
-    return found
+def _first_screen(material: Material) -> dict[str, Any]:
+    return {
+        "verdict": first_screen.verdict(material),
+        "banners": first_screen.banners(material),
+        "objectives": first_screen.objectives_table(material),
+        "headline": first_screen.headline_latency(material),
+        "headline_figures": first_screen.headline_figures(material),
+        "identity": first_screen.identity(material),
+        "loop": first_screen.loop_sentence(material),
+    }
+
+
+def _sections(material: Material) -> dict[str, Any]:
+    return {
+        "findings": material.summary.get("recommendations") or [],
+        "baseline": against.baseline_view(material),
+        "tiers": against.tiers_view(material),
+        "load_tables": load.load_tables(material),
+        "no_load": load.no_load_sentence(material),
+        "cell_tables": cells.cells_tables(material),
+        "groups": cells.group_tables(material),
+        "lone_groups": cells.lone_groups(material),
+        "all_latencies": first_screen.all_latencies(material),
+        "throttling": service.throttling_sentence(material),
+        "throttling_tables": service.throttling_tables(material),
+        "cost": cost.cost_sentence(material),
+        "cost_notes": cost.cost_notes(material),
+        "cost_tables": cost.cost_tables(material),
+        "errors": service.errors_table(material),
+        "no_errors": service.no_errors_sentence(material),
+        "validity": service.validity_table(material),
+        "not_read": service.not_read_sentence(material),
+    }
 
 
 def _environment() -> Environment:

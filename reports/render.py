@@ -8,7 +8,7 @@ from analysis.inputs import instant
 from analysis.summary import Analysis
 from reports.charts.catalogue import Pictures, all_charts, render
 from reports.charts.chart import Chart
-from reports.html import page_figure, render_html
+from reports.html import page_figures, render_html
 from reports.junit import render_junit
 from reports.markdown import render_markdown
 from reports.material import Material, prepare
@@ -28,9 +28,8 @@ def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
     time = timeline(material)
     charts = all_charts(material, time)
     pictures = [render(chart) for chart in charts]
-    figures = [page_figure(chart, picture) for chart, picture in zip(charts, pictures, strict=True)]
     texts = {
-        names.report_html: render_html(material, time, figures, _effective_config(names)),
+        names.report_html: render_html(material, time, page_figures(charts, pictures), _effective_config(names)),
         names.summary_md: render_markdown(material),
         names.junit_xml: render_junit(material),
         directory / f"consolidated_results_{timestamp(material)}.csv": consolidated_csv(material),

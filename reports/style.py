@@ -1,7 +1,7 @@
 """One look for every chart: palettes, fonts, axes, and files whose bytes depend on the data alone.
 
-A chart is drawn once, in the light palette. Its dark variant is the same SVG with each colour of the light
-palette replaced by its counterpart (`recolour`), so the two can never show different data.
+A chart is drawn once, in the light palette. On the page each of its colours is a custom property, and the dark
+palette has the same properties (`reports.inline_svg`), so the two can never show different data.
 """
 
 import io
@@ -291,11 +291,6 @@ def png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def recolour(svg: bytes) -> bytes:
-    """The dark variant of a chart drawn in the light palette."""
-    return _COLOURS.sub(lambda match: _DARK_FOR[match[0].decode()].encode(), svg)
-
-
 def _portable(svg: str) -> str:
     """The same picture in about a third of the bytes, asking for fonts that readers' machines have.
 
@@ -332,10 +327,7 @@ def _as_class(css: str, classes: dict[str, str]) -> str:
     return f'class="{classes.setdefault(plain, f"s{len(classes)}")}"'
 
 
-def _pairs(palette: Palette) -> list[str]:
-    single = [getattr(palette, field.name) for field in fields(Palette) if field.name != "series"]
-    return [*single, *palette.series]
-
-
-_DARK_FOR = dict(zip(_pairs(LIGHT), _pairs(DARK), strict=True))
-_COLOURS = re.compile("|".join(_DARK_FOR).encode())
+def roles(palette: Palette) -> list[tuple[str, str]]:
+    """Names of a palette's roles, the same in the same order for each palette, with their colours."""
+    single = [(field.name.replace("_", "-"), getattr(palette, field.name)) for field in fields(palette)[:-1]]
+    return [*single, *((f"series-{position}", color) for position, color in enumerate(palette.series))]

@@ -1,12 +1,15 @@
 """A table as the page shows it: every cell is text by now, with the reason where it is a dash."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.numbers import MISSING
 
 #: Rows beyond this are left to the CSV, and the table says so: browsers stall on huge pages.
 MAX_ROWS = 150
+
+#: Rows of one page of a long table; the pages after the first are folded.
+PAGE_ROWS = 50
 
 #: What a status means, whatever room it comes from: its colour and its shape.
 _TONES = {
@@ -75,6 +78,26 @@ class Table:
 def cut(rows: Sequence[Sequence[Entry]], limit: int = MAX_ROWS) -> tuple[Sequence[Sequence[Entry]], int]:
     """The first rows, and how many more there are."""
     return rows[:limit], max(0, len(rows) - limit)
+
+
+def paged(table: Table, size: int = PAGE_ROWS) -> list[Table]:
+    """A long table as several of at most `size` rows, the note under the last."""
+    starts = range(0, max(len(table.rows), 1), size)
+    return [
+        replace(
+            table,
+            name=table.name if start == 0 else f"{table.name}-{start + 1}",
+            caption=table.caption if len(starts) == 1 else f"{table.caption}, {_span(start, size, table)}",
+            rows=table.rows[start : start + size],
+            note=table.note if start == starts[-1] else "",
+            rest=table.rest if start == starts[-1] else 0,
+        )
+        for start in starts
+    ]
+
+
+def _span(start: int, size: int, table: Table) -> str:
+    return f"{start + 1} to {min(start + size, len(table.rows))} of {len(table.rows) + table.rest}"
 
 
 def text_column(label: str, long: bool = False) -> Column:

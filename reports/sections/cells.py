@@ -7,7 +7,7 @@ from reports.cells import CellResult, size_order, tier_order
 from reports.material import Material
 from reports.numbers import MISSING
 from reports.sections.metrics import PERCENTILE_NOTE, SHARED_COLUMNS, scales_of, shared_entries
-from reports.table import Entry, Table, cut, status_entry, text_column
+from reports.table import Entry, Table, cut, paged, status_entry, text_column
 from reports.text import shorten
 
 #: Groups of the summary, in the order of the page, with their headings.
@@ -18,14 +18,25 @@ GROUPS: Mapping[str, str] = {
     "model": "Models",
     "language": "Languages",
     "phase": "Phases",
+    "region": "Regions",
+    "api": "APIs",
 }
+
+
+#: More cells than this are in the CSV alone.
+MAX_CELLS = 500
+
+
+def cells_tables(material: Material) -> list[Table]:
+    """The cells table in pages."""
+    return paged(cells_table(material))
 
 
 def cells_table(material: Material) -> Table:
     """One row per cell in reading order; a cell that did not run says why."""
     cells = sorted(material.cells, key=lambda cell: cell.order)
     scales = scales_of([cell.metrics for cell in cells if cell.metrics])
-    rows, rest = cut([_cell_row(material, cell, scales) for cell in cells])
+    rows, rest = cut([_cell_row(material, cell, scales) for cell in cells], MAX_CELLS)
     columns = (text_column("Cell"), text_column("Objectives"), *SHARED_COLUMNS)
     note = f"# is the cell's number in the overview. {PERCENTILE_NOTE}"
     return Table("cells", "Cells", columns, rows, note=note, rest=rest, wide=True)

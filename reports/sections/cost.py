@@ -13,9 +13,9 @@ _NO_PRICE = "no price is known"
 
 
 def cost_tables(material: Material) -> list[Table]:
-    """Cost now by model and tier, the what-ifs, and the cost model of the product."""
+    """Cost now by model and tier and by kind of token, the what-ifs, and the cost model of the product."""
     cost = material.summary.get("cost") or {}
-    tables = [_by_model_and_tier(cost), _what_ifs(cost), _cost_model(cost)]
+    tables = [_by_model_and_tier(cost), _by_token_kind(cost), _what_ifs(cost), _cost_model(cost)]
     return [table for table in tables if table.rows]
 
 
@@ -54,14 +54,34 @@ def _by_model_and_tier(cost: Mapping[str, Any]) -> Table:
             Entry(numbers.count(row.get("output_tokens"))),
             Entry(numbers.usd(row.get("cost_usd")), _NO_PRICE),
             Entry(numbers.usd(row.get("cost_per_request_usd")), _NO_PRICE),
+            Entry(numbers.usd(row.get("cost_per_good_request_usd")), f"no good request, or {_NO_PRICE}"),
+            Entry(numbers.usd(row.get("cost_per_1000_messages_usd")), _NO_PRICE),
         ]
         for row in sorted(cost.get("by_model_and_tier") or [], key=_model_and_tier)
     ]
     columns = (
         text_column("Model"), text_column("Tier"), Column("Billed requests"), Column("Input", "tokens"),
         Column("Output", "tokens"), Column("Cost", "USD"), Column("Per request", "USD"),
+        Column("Per good request", "USD"), Column("Per 1,000 messages", "USD"),
     )  # fmt: skip
     return Table("cost-now", "Cost of this run", columns, rows)
+
+
+def _by_token_kind(cost: Mapping[str, Any]) -> Table:
+    """What each kind of token cost; nothing where no cache was read or written: then the table above says it."""
+    entries = cost.get("by_cache_class") or []
+    is_cached = any(row.get("tokens") for row in entries if str(row.get("class")).startswith("cache"))
+    rows = [
+        [
+            Entry(str(row.get("class")).replace("_", " ")),
+            Entry(numbers.count(row.get("tokens"))),
+            Entry(numbers.usd(row.get("cost_usd")), _NO_PRICE),
+        ]
+        for row in entries
+        if is_cached
+    ]
+    columns = (text_column("Tokens"), Column("Count"), Column("Cost", "USD"))
+    return Table("cost-by-tokens", "Cost by kind of token", columns, rows)
 
 
 def _model_and_tier(row: Mapping[str, Any]) -> tuple[str, tuple[int, str]]:

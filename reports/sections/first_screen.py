@@ -1,5 +1,6 @@
 """The first screen: verdict, objectives, headline numbers, identity of the run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,14 +77,31 @@ def banners(material: Material) -> list[str]:
     done = [cell for cell in started if cell.status == "finished"]
     if stopped or any(cell.status in ("interrupted", "running", "pending") for cell in started):
         why = "interrupted" if stopped in (None, "interrupt") else f"stopped by its limit {stopped}"
-        share = f" ({100 * len(done) // len(started)} %)" if started else ""
-        found.append(f"Partial results: the run was {why} after {len(done)} of {len(started)} cells{share}.")
+        share = _share_done(material)
+        at = f"stopped at {math.floor(share * 100)} % of the planned load time, " if share is not None else ""
+        found.append(f"Partial results: {at}{why} after {len(done)} of {len(started)} cells.")
     skipped = sum(cell.status == "skipped" for cell in material.cells)
     if skipped:
         found.append(f"{skipped} of {len(material.cells)} cells were skipped; the cells table says why.")
     if material.run.get("target") == "emulator":
         found.append("The target was the local emulator: these figures test the setup and say nothing about AWS.")
     return found
+
+
+def _share_done(material: Material) -> float | None:
+    """How much of the planned load time of all cells was spent under load; None where nothing was planned."""
+    planned_s = {
+        str(entry["cell"]): float(entry.get("warmup_s") or 0.0) + float(entry.get("duration_s") or 0.0)
+        for entry in material.run.get("cells") or []
+        if entry.get("status") != "skipped"
+    }
+    if not sum(planned_s.values()):
+        return None
+    at = material.records.groupby("cell", observed=True)["intended_at"]
+    seen_s = (at.max() - at.min()).fillna(0.0).to_dict()
+    finished = {cell.name for cell in material.cells if cell.status == "finished"}
+    done_s = sum(s if name in finished else min(s, seen_s.get(name, 0.0)) for name, s in planned_s.items())
+    return done_s / sum(planned_s.values())
 
 
 def objectives_table(material: Material) -> Table:

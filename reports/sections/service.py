@@ -19,10 +19,33 @@ _BY = {"by_model": ("model", "Model"), "by_tier": ("service_tier", "Service tier
 
 
 def throttling_tables(material: Material) -> list[Table]:
-    """Throttles by model, tier and cell, and minute by minute; nothing where nothing was refused."""
+    """The busiest minute against the quota; and where something was refused, by what, and minute by minute."""
     section = material.summary.get("throttling") or {}
     tables = [_throttled_by(section, name) for name in _BY] if section.get("throttled") else []
-    return [*(table for table in tables if table.rows), *_per_minute(section)]
+    return [table for table in (_quota(section), *tables) if table.rows] + _per_minute(section)
+
+
+def _quota(section: Mapping[str, Any]) -> Table:
+    rows, rest = cut([_quota_row(row) for row in section.get("quota") or []], 40)
+    columns = (
+        text_column("Model"), text_column("Quota of"), Column("Busiest minute", "offered"), Column("accepted"),
+        Column("Default quota", "a minute"), Column("Used"), text_column("In cell"),
+    )  # fmt: skip
+    note = "Tokens count as the quota does: input and cache writes, and output times the model's burn-down."
+    return Table("throttling-quota", "Busiest minute against the default quota", columns, rows, note=note, rest=rest)
+
+
+def _quota_row(row: Mapping[str, Any]) -> list[Entry]:
+    unknown, used = "the catalogue knows no quota of this model", row.get("used_pct")
+    return [
+        Entry(shorten(str(row.get("model")), 60)),
+        Entry(str(row.get("of"))),
+        Entry(numbers.count(row.get("offered"))),
+        Entry(numbers.count(row.get("accepted")), "nothing was accepted"),
+        Entry(numbers.count(row.get("default_quota")), unknown),
+        Entry(numbers.MISSING if used is None else numbers.percent(used / 100.0), unknown),
+        Entry(shorten(str(row.get("cell")), 48), small=f"minute {numbers.count(row.get('minute'))}"),
+    ]
 
 
 def throttling_sentence(material: Material) -> str:
@@ -38,7 +61,15 @@ def throttling_sentence(material: Material) -> str:
     when = "" if first is None else f" The first came {format_duration(max(0.0, float(first)))} into the run."
     share = numbers.percent(section.get("rate"))
     text = f"{numbers.count(section['throttled'])} of {numbers.count(section['attempts'])} attempts throttled ({share})"
-    return f"{text}, by quota: {named}.{when}" if named else f"{text}.{when}"
+    return (f"{text}, by quota: {named}.{when}" if named else f"{text}.{when}") + _retries(section)
+
+
+def _retries(section: Mapping[str, Any]) -> str:
+    """What retries made of the load; nothing where there were none."""
+    factor = section.get("retry_amplification")
+    if factor is None or factor <= 1.0:
+        return ""
+    return f" Retries made {numbers.significant(factor)} attempts of each message."
 
 
 def _throttled_by(section: Mapping[str, Any], name: str) -> Table:
@@ -112,6 +143,7 @@ def _error_rows(wrong: pd.DataFrame, records: pd.DataFrame) -> list[list[Entry]]
         cells=("cell", "nunique"),
         first=("intended_at", "min"),
         message=("error_message", "first"),
+        messages=("error_message", "nunique"),
     )
     ordered = found.sort_values("n", ascending=False, kind="stable").reset_index()
     return [_error_row(row, zero, len(records)) for _, row in ordered.iterrows()]
@@ -119,6 +151,7 @@ def _error_rows(wrong: pd.DataFrame, records: pd.DataFrame) -> list[list[Entry]]
 
 def _error_row(row: "pd.Series[Any]", zero: float, attempts: int) -> list[Entry]:
     code, status, message = str(row["error_code"]), int(row["http_status"]), row["message"]
+    others = int(row["messages"]) - 1
     return [
         Entry(str(row["outcome"])),
         Entry(code or numbers.MISSING, "the service gave no code"),
@@ -127,7 +160,11 @@ def _error_row(row: "pd.Series[Any]", zero: float, attempts: int) -> list[Entry]
         Entry(numbers.percent(row["n"] / attempts)),
         Entry(numbers.count(row["cells"])),
         Entry(style.clock(row["first"] - zero) if pd.notna(row["first"]) else numbers.MISSING, "no time was recorded"),
-        Entry(shorten(message, 200) if isinstance(message, str) else numbers.MISSING, "no message"),
+        Entry(
+            shorten(message, 200) if isinstance(message, str) else numbers.MISSING,
+            "no message",
+            small=f"and {others} other {'message' if others == 1 else 'messages'}" if others > 0 else None,
+        ),
     ]
 
 
@@ -139,6 +176,16 @@ def validity_table(material: Material) -> Table:
     )  # fmt: skip
     checks = (material.summary.get("validity") or {}).get("checks") or []
     return Table("validity", "Checks of the measurement itself", columns, [_check_row(check) for check in checks])
+
+
+def not_read_sentence(material: Material) -> str:
+    """Lines of the records files that were no records; empty where all were."""
+    lines = (material.summary.get("validity") or {}).get("skipped_lines") or {}
+    if not lines:
+        return ""
+    named = ", ".join(f"{numbers.count(count)} {reason}" for reason, count in lines.items())
+    files = len({entry["file"] for entry in material.summary["validity"].get("skipped_files") or []})
+    return f"Lines that could not be read as records: {named}, in {files} {'file' if files == 1 else 'files'}."
 
 
 def _check_row(check: Mapping[str, Any]) -> list[Entry]:
