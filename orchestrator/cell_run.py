@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import socket
 import time
@@ -29,6 +30,9 @@ from scenarios.stages import write_stages
 LOCUST_REFUSED = 4
 
 NOTHING_SPENT = Spending()
+
+#: The last line of a Python traceback, as the last of a text.
+_ENDS_IN_ERROR = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit)(?::.*)?\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,13 @@ class RunningCell:
         if end is None:
             return None
         self.tree.reap()
-        # What Locust refuses it says on its console; what went wrong later is in its log.
-        console = _console(self.directory)
-        logs = [console, self.directory.log] if end.exit_code == LOCUST_REFUSED else [self.directory.log, console]
         return judge(
             end,
-            last_lines(logs),
+            last_words(self.directory, end.exit_code),
             lasted_s=self.supervisor.clock() - self.began_s,
             planned_s=_planned_s(self.cell),
             processes_lost=_processes_lost(self.directory),
+            has_records=bool(self.directory.all_requests()),
         )
 
 
@@ -192,6 +194,14 @@ def _console(directory: CellDirectory) -> Path:
     return directory.path / "console.log"
 
 
+def last_words(directory: CellDirectory, exit_code: int | None) -> str:
+    """What Locust said at last: what it refuses and a traceback are on its console, all else is in its log."""
+    console, log = _console(directory), directory.log
+    if exit_code == LOCUST_REFUSED or _ENDS_IN_ERROR.search(last_lines([console])):
+        return last_lines([console, log])
+    return last_lines([log, console])
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -216,7 +226,9 @@ def _processes_lost(directory: CellDirectory) -> int:
         return 0
 
 
-def judge(end: End, log: str, *, lasted_s: float, planned_s: float, processes_lost: int = 0) -> CellEnd:
+def judge(
+    end: End, log: str, *, lasted_s: float, planned_s: float, processes_lost: int = 0, has_records: bool = True
+) -> CellEnd:
     """What a cell's end means. `log` is the end of its logs.
 
     Locust ends in order, with exit code 0, also when a signal or its configuration ends it early: then the cell has not
@@ -232,6 +244,8 @@ def judge(end: End, log: str, *, lasted_s: float, planned_s: float, processes_lo
         return CellEnd("failed", f"Locust ended after {lasted_s:.0f} of {planned_s:.0f} s, unasked", None, log)
     if end.exit_code == 0 and processes_lost:
         return CellEnd("failed", f"{processes_lost} of its Locust processes died", None, log)
+    if end.exit_code == 0 and not has_records:
+        return CellEnd("failed", "its record files are gone", None, log)
     if end.exit_code == 0:
         return CellEnd("finished", None, None)
     said = log.splitlines()[-1] if log else "its log is empty"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orchestrator.cell_run import judge
+from orchestrator.cell_run import judge, last_words
 from orchestrator.limits import StopReason
 from orchestrator.supervision import POLL_INTERVAL_S, End, Patience, Signals, Supervisor
 
@@ -113,6 +113,30 @@ def test_files_are_read_once_more_after_the_end():
     watch(child, look=lambda: looks.append(child.time.now_s))
 
     assert looks == [0.0]
+
+
+def test_a_cell_without_its_record_files_has_failed():
+    judged = judge(End(0, None, None), "", lasted_s=61.0, planned_s=60.0, has_records=False)
+
+    assert (judged.status, judged.reason) == ("failed", "its record files are gone")
+
+
+@pytest.mark.parametrize(
+    ("console", "said"),
+    [
+        (
+            "Traceback (most recent call last):\n  ...\nOSError: [Errno 28] No space left",
+            "OSError: [Errno 28] No space left",
+        ),
+        ("Response time percentiles (approximated)", "log: all users spawned"),
+    ],
+)
+def test_the_last_words_of_a_crash_are_the_traceback_on_the_console(tmp_path, console, said):
+    directory = CellDirectory(tmp_path)
+    directory.log.write_text("log: all users spawned\n", encoding="utf-8")
+    (tmp_path / "console.log").write_text(f"$ locust\n{console}\n", encoding="utf-8")
+
+    assert last_words(directory, 1).splitlines()[-1] == said
 
 
 def test_signals_are_counted_and_handlers_put_back():
