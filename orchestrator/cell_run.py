@@ -240,16 +240,20 @@ def judge(
     if end.killed is not None:
         stopped_by = StopReason.INTERRUPT if "signal" in end.killed else None
         return CellEnd("failed", end.killed, stopped_by, log)
-    if end.exit_code == 0 and lasted_s < planned_s:
-        return CellEnd("failed", f"Locust ended after {lasted_s:.0f} of {planned_s:.0f} s, unasked", None, log)
-    if end.exit_code == 0 and processes_lost:
-        return CellEnd("failed", f"{processes_lost} of its Locust processes died", None, log)
-    if end.exit_code == 0 and not has_records:
-        return CellEnd("failed", "its record files are gone", None, log)
     if end.exit_code == 0:
-        return CellEnd("finished", None, None)
+        why = _why_unmeasured(lasted_s, planned_s, processes_lost, has_records=has_records)
+        return CellEnd("finished" if why is None else "failed", why, None, "" if why is None else log)
     said = log.splitlines()[-1] if log else "its log is empty"
     return CellEnd("failed", f"Locust {_what_happened(end.exit_code or 0)}: {said}", None, log)
+
+
+def _why_unmeasured(lasted_s: float, planned_s: float, processes_lost: int, *, has_records: bool) -> str | None:
+    """Why a cell that ended in order has not measured what it was to; None if it has."""
+    if lasted_s < planned_s:
+        return f"Locust ended after {lasted_s:.0f} of {planned_s:.0f} s, unasked"
+    if processes_lost:
+        return f"{processes_lost} of its Locust processes died"
+    return None if has_records else "its record files are gone"
 
 
 def _what_happened(exit_code: int) -> str:

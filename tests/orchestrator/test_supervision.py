@@ -9,6 +9,7 @@ import pytest
 from orchestrator.cell_run import judge, last_words
 from orchestrator.limits import StopReason
 from orchestrator.supervision import POLL_INTERVAL_S, End, Patience, Signals, Supervisor
+from scenarios.run_directory import CellDirectory
 
 PATIENCE = Patience(until_end_s=100.0, for_stop_s=20.0)
 
