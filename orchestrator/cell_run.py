@@ -241,8 +241,8 @@ def judge(
         stopped_by = StopReason.INTERRUPT if "signal" in end.killed else None
         return CellEnd("failed", end.killed, stopped_by, log)
     if end.exit_code == 0:
-        why = _why_unmeasured(lasted_s, planned_s, processes_lost, has_records=has_records)
-        return CellEnd("finished" if why is None else "failed", why, None, "" if why is None else log)
+        missed = _why_unmeasured(lasted_s, planned_s, processes_lost, has_records=has_records)
+        return CellEnd("finished" if missed is None else "failed", missed, None, "" if missed is None else log)
     said = log.splitlines()[-1] if log else "its log is empty"
     return CellEnd("failed", f"Locust {_what_happened(end.exit_code or 0)}: {said}", None, log)
 
