@@ -15,11 +15,14 @@ from reports.charts.wording import cell_name, highest, lowest
 from reports.numbers import count, percent, rate
 from reports.style import Canvas
 
+#: One row of bars, with the legend of a narrow chart above it and the units below.
+_LEAST_HEIGHT_PX = 150
+
 
 def throughput_comparison(frame: pd.DataFrame, dimensions: Sequence[str], canvas: Canvas) -> Figure:
     """Requests a second (offered, sent, good) and output tokens a second per cell; `frame` is `cells_frame`."""
     rows = plan_rows(frame, dimensions)
-    figure = canvas.figure(rows.height_px + 46)
+    figure = canvas.figure(max(rows.height_px + 46, _LEAST_HEIGHT_PX))
     panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     label_rows(panels[0], rows, canvas)
     _rates(panels[0], rows)

@@ -141,6 +141,14 @@ def test_a_missing_value_leaves_a_gap(tmp_path: Path) -> None:
     assert "—" in texts(figure)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_narrow_chart_of_one_cell_without_figures_has_room_for_its_legend(tmp_path: Path) -> None:
+    frame = cells_frame(material_of(build_run(tmp_path / "run", [CellSpec("only", n=1)])))
+    unknown = dict.fromkeys(("achieved_rps", "goodput_rps", "offered_rps", "total_output_tokens_per_s"))
+    with style.chart_style():
+        style.freeze(throughput.throughput_comparison(frame.assign(**unknown), ["name"], style.NARROW))
+
+
 def test_the_mean_never_stands_without_its_p95(runs: dict[str, Material]) -> None:
     figure = draw(runs["27 cells"], "avg_latency_by_config", style.WIDE)
     values = sum(len(line.get_xdata()) for line in lines_with_markers(figure.axes[0]))
