@@ -31,6 +31,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}.{self._suggestion(message)}")
 
     def _suggestion(self, message: str) -> str:
+        if message.endswith(": expected one argument"):
+            flag = message.removeprefix("argument ").partition(":")[0].split("/")[0]
+            return f" A value that begins with - needs an equals sign: {flag}=-..."
         kind, _, unknown = message.partition("unrecognized arguments: ")
         if kind or not unknown.startswith("--"):
             return ""
