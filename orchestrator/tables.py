@@ -73,8 +73,9 @@ def plan_text(preparation: Preparation) -> list[Any]:
     lines += _quota_cells(plan)
     cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
     lines.append(
-        f"In all {cells}, about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, {_count(plan.output_tokens)} tokens out, "
-        f"{format_duration(plan.duration_s)} ({measured_text(preparation)}), {_cost_range(plan.cost)}"
+        f"In all {cells}, about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
+        f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)} ({measured_text(preparation)}), "
+        f"{_cost_range(plan.cost)}"
     )
     lines += _retry_sentence(preparation)
     if not settings.is_paid:
