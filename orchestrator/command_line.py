@@ -91,6 +91,13 @@ def find_scenario(word: str) -> Path:
     return from_here(shipped) if not Path(word).exists() and shipped.exists() else Path(word)
 
 
+def meant_scenario(path: Path) -> str:
+    """` Did you mean smoke?` where a shipped scenario's name was mistyped; else the empty text."""
+    if path.exists() or path.suffix or len(path.parts) != 1:
+        return ""
+    return did_you_mean(str(path), [file.stem for file in SCENARIOS.glob("*.yaml")])
+
+
 def from_here(path: Path) -> Path:
     """The path as a person in the current directory would write it."""
     here = Path.cwd()

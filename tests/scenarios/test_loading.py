@@ -71,7 +71,7 @@ def test_all_mistakes_come_at_once_each_with_its_line_and_column_and_a_way_out(t
         (":9:3: load.users: ", "must be a whole number"),
         (":11:19: matrix.service_tiers[0]: ", "Did you mean default?"),
         (":12:3: matrix.prompt_size: ", "Did you mean prompt_sizes?"),
-        (":13:3: matrix.user_counts: ", "given twice"),
+        (":13:20: matrix.user_counts[1]: ", "given twice"),
         (":15:5: objectives[0]: ", "Did you mean ttft_ms?"),
         (":16:1: budget: ", "must be a mapping"),
     ]
