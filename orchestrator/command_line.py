@@ -39,6 +39,8 @@ class Parser(argparse.ArgumentParser):
             return ""
         word = re.split(r"[ =]", unknown, maxsplit=1)[0]
         harmless = [flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous]
+        if word in harmless:
+            return " It is a flag of run and plan"
         return did_you_mean(word, (*harmless, assignments.FLAG))
 
 

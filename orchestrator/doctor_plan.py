@@ -123,7 +123,7 @@ def most_cost_usd(asked: Sequence[Question], transports: Sequence[str], catalog:
 def other_regions(settings: Settings) -> Iterator[Finding]:
     """A warning where cells call regions that a check-up, which asks in one region, does not look at."""
     checked = settings.options.region
-    others = [region for region in settings.regions if region != checked]
+    others = [region for region in settings.scenario.failover.regions or settings.regions if region != checked]
     if others:
         text = f"cells of the plan call {', '.join(others)}; only {checked} is checked here"
         yield warn("region", text, f"Check each by itself: --region {others[0]}.")

@@ -43,7 +43,8 @@ def _amounts(preparation: Preparation) -> Iterator[str]:
         yield f"Warning: {text}"
     if plan.duration_s > LONG_S:
         days = plan.duration_s / 86_400
-        yield f"Warning: this suite would take {days:,.0f} days: are the units of its durations as meant?"
+        long = f"{days:,.0f} days" if days < 36_500 else "more than a hundred years"
+        yield f"Warning: this suite would take {long}: are the units of its durations as meant?"
     if plan.cells and plan.requests < 1.0:
         yield "Warning: less than one request is expected: nothing will be measured. Raise rate or duration."
 

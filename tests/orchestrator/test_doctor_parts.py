@@ -67,6 +67,10 @@ def record(transport: str = "wire", outcome: Outcome = Outcome.OK, **values) -> 
             ["cells of the plan call us-west-2; only us-east-1 is checked here"],
         ),
         ({"set_values": ["matrix.regions=[us-east-1, us-west-2]"], "region": "us-west-2"}, []),
+        (
+            {"set_values": ["failover.regions=[us-east-1, us-west-2]"]},
+            ["cells of the plan call us-west-2; only us-east-1 is checked here"],
+        ),
     ],
 )
 def test_a_check_up_says_which_regions_it_does_not_look_at(arguments, said):
