@@ -30,6 +30,11 @@ class Endpoint:
             return {}
         return {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"}
 
+    def check_url(self) -> None:
+        """EndpointError if the URL is none, or holds what must not be written anywhere; nothing is opened."""
+        if self.url is not None:
+            _checked(self.url)
+
     def check_reachable(self, timeout_s: float = 3.0) -> None:
         """Open and close a TCP connection to the URL; EndpointError if there is none to be had."""
         if self.url is None:

@@ -23,7 +23,7 @@ def read_early(arguments: Sequence[str], environ: Mapping[str, str]) -> list[str
         parser.add_argument(f"--{name.replace('_', '-')}", default=environ.get(name.upper(), ""))
     with contextlib.suppress(ArgumentError, ScenarioError, TraceError):
         given, _ = parser.parse_known_args(list(arguments))
-        stages = read_stages(Path(given.stages_file).absolute()) if given.stages_file else ()
+        stages = read_stages(Path(given.stages_file).absolute()).stages if given.stages_file else ()
         files = [stage.trace for stage in stages if stage.trace]
         files += [given.trace_file] if given.pattern == REPLAY and given.trace_file else []
         for file in files:

@@ -7,7 +7,7 @@ Every option has a typed default that is not None: the web form keeps the type o
 import difflib
 import math
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -240,6 +240,8 @@ def read_options(namespace: Namespace) -> LoadOptions:
     """The validated form of Locust's parsed options; OptionsError names every problem at once."""
     reader = _Reader(namespace)
     stage = _one_stage(reader)
+    stages, warmup_s = _stages(reader, stage)
+    reader.problems += _without_effect(reader, stage, is_open=bool(stages) or bool(reader.problems))
     options = LoadOptions(
         model_id=reader.text("model_id"),
         routing=reader.text("routing"),
@@ -262,10 +264,10 @@ def read_options(namespace: Namespace) -> LoadOptions:
         target=reader.choice("target", TARGETS),
         endpoint_url=reader.text("endpoint_url"),
         region=reader.text("region"),
-        stages=_stages(reader, stage),
+        stages=stages,
         user_pattern=UserPattern(stage.pattern, stage.spike_factor, stage.spike_window, _steps(reader)),
         test_duration_s=reader.parsed("test_duration", _parse_test_duration_s, math.inf),
-        warmup_s=reader.parsed("warmup", parse_duration_s, 0.0),
+        warmup_s=warmup_s,
         think_time_s=reader.parsed("think_time", parse_duration_range_s, (0.5, 1.5)),
         max_lag_s=reader.parsed("max_lag", parse_duration_s, 1.0),
         max_slots=reader.parsed("max_slots", _count, 0),
@@ -301,15 +303,43 @@ def read_options(namespace: Namespace) -> LoadOptions:
     return options
 
 
-def _stages(reader: "_Reader", stage: Stage) -> tuple[Stage, ...]:
-    """The open loop's stages; none where nothing says how much arrives: a closed loop."""
+def _stages(reader: "_Reader", stage: Stage) -> tuple[tuple[Stage, ...], float]:
+    """The open loop's stages, none where nothing says how much arrives (a closed loop); the warm-up in seconds."""
     stages_file = reader.text("stages_file")
+    warmup_s = reader.parsed("warmup", parse_duration_s, 0.0)
     alone = (stage,) if stage.pattern == REPLAY or stage.rate_rps is not None else ()
-    if stages_file:
-        if alone:
-            reader.problems.append("--stages-file: cannot be combined with a rate or a trace; give one of them")
-        return reader.attempt("stages_file", lambda: read_stages(Path(stages_file).absolute())) or ()
-    return alone
+    if not stages_file:
+        return alone, warmup_s
+    if alone:
+        reader.problems.append("--stages-file: cannot be combined with a rate or a trace; give one of them")
+    read = reader.attempt("stages_file", lambda: read_stages(Path(stages_file).absolute()))
+    if read is None or read.warmup_s is None:
+        return (() if read is None else read.stages), warmup_s
+    if warmup_s:
+        reader.problems.append("--warmup: the file of stages has a warmup as well; give one of them")
+    return read.stages, read.warmup_s
+
+
+def _without_effect(reader: "_Reader", stage: Stage, *, is_open: bool) -> Iterator[str]:
+    """Options that somebody gave and nothing would come of: the load would not be the one that they meant.
+
+    The orchestrator's cells, which have a run id, give them all.
+    """
+    if reader.text("run_id"):
+        return
+    if reader.text("trace_file") and stage.pattern != REPLAY:
+        yield f"--trace-file: has no effect with the pattern {stage.pattern}: give --pattern {REPLAY} too"
+    if stage.burstiness != 1.0 and stage.process != "gamma":
+        yield f"--burstiness: has no effect on {stage.process} arrivals: give --arrival-process gamma too"
+    elif stage.process != "poisson" and not is_open:
+        yield "--arrival-process: has no effect on users that wait for their answers: give --rate too"
+    if stage.start_rps and stage.pattern not in ("ramp", "steps"):
+        yield f"--start-rate: has no effect with the pattern {stage.pattern}: it is of ramp and steps"
+    if reader.text("step_rates") and stage.pattern != "steps":
+        yield f"--step-rates: has no effect with the pattern {stage.pattern}: give --pattern steps too"
+    if reader.text("stages_file"):
+        given = [name for name in ("pattern", "test_duration") if reader.text(name) not in ("", "sustained")]
+        yield from (f"--{name.replace('_', '-')}: has no effect beside --stages-file" for name in given)
 
 
 def _steps(reader: "_Reader") -> int:

@@ -43,9 +43,16 @@ class Assignment:
             return section[self._index(section, key, depth)]
         if not isinstance(section, dict):
             raise ValueError(f"{format_path(self.path[:depth])} is a value, with nothing inside it")
-        if section.get(str(key)) is None:
-            section[str(key)] = {}
-        return section[str(key)]
+        name = self._key(key, depth)
+        if section.get(name) is None:
+            section[name] = {}
+        return section[name]
+
+    def _key(self, key: str | int, depth: int) -> str:
+        if isinstance(key, int):
+            where = format_path(self.path[:depth]) or "the scenario"
+            raise ValueError(f"{where} is no list: name one of its keys instead of [{key}]")
+        return key
 
     def _put(self, section: Any, key: str | int) -> None:
         depth = len(self.path) - 1
@@ -55,9 +62,9 @@ class Assignment:
         elif not isinstance(section, dict):
             raise ValueError(f"{format_path(self.path[:depth])} is a value, with nothing inside it")
         elif self.value is None:
-            section.pop(str(key), None)
+            section.pop(self._key(key, depth), None)
         else:
-            section[str(key)] = self.value
+            section[self._key(key, depth)] = self.value
 
     def _index(self, items: list[Any], key: str | int, depth: int, *, may_append: bool = False) -> int:
         name = format_path(self.path[:depth])

@@ -70,7 +70,8 @@ values came from.
 
 _PURPOSES = {
     "run": "Run a suite of load tests",
-    "plan": "Print what a suite would send and cost; send nothing",
+    "plan": "Print what a suite would send and cost; send nothing to Bedrock. With --target aws Service Quotas is "
+    "asked for the account's quotas: a read-only call, without which the plan goes on",
     "doctor": "Check credentials, endpoint, models, tiers and quotas with a tiny request for each; see docs/doctor.md",
 }
 _OTHER_COMMANDS = (

@@ -31,11 +31,16 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}.{self._suggestion(message)}")
 
     def _suggestion(self, message: str) -> str:
+        if message.endswith(": expected one argument"):
+            flag = message.removeprefix("argument ").partition(":")[0].split("/")[0]
+            return f" A value that begins with - needs an equals sign: {flag}=-..."
         kind, _, unknown = message.partition("unrecognized arguments: ")
         if kind or not unknown.startswith("--"):
             return ""
         word = re.split(r"[ =]", unknown, maxsplit=1)[0]
         harmless = [flag.text for flag in (*SCENARIO_FLAGS, *RUN_ONLY) if not flag.is_dangerous]
+        if word in harmless:
+            return " It is a flag of run and plan"
         return did_you_mean(word, (*harmless, assignments.FLAG))
 
 
@@ -91,6 +96,13 @@ def find_scenario(word: str) -> Path:
     """A scenario file by its path, or one of the shipped ones by its name."""
     shipped = SCENARIOS / f"{word}.yaml"
     return from_here(shipped) if not Path(word).exists() and shipped.exists() else Path(word)
+
+
+def meant_scenario(path: Path) -> str:
+    """` Did you mean smoke?` where a shipped scenario's name was mistyped; else the empty text."""
+    if path.exists() or path.suffix or len(path.parts) != 1:
+        return ""
+    return did_you_mean(str(path), [file.stem for file in SCENARIOS.glob("*.yaml")])
 
 
 def from_here(path: Path) -> Path:

@@ -44,11 +44,15 @@ class Doctor:
     has_plan: bool
     stdin: TextIO
     stderr: TextIO
+    _asked: tuple[Question, ...] = field(init=False)
     _findings: list[Finding] = field(default_factory=list, init=False)
     _facts: EndpointFacts | None = field(default=None, init=False)
     _clock: ClockDifference | None = field(default=None, init=False)
     _quotas: list[ModelQuota] = field(default_factory=list, init=False)
     _answers: list[Answers] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._asked = questions(self.preparation.plan, self._settings.catalog, self._settings.scenario.request)
 
     def examine(self) -> Checkup:
         """Look at everything, cheap and free things first; nothing is sent where these fail or nobody agrees."""
@@ -64,10 +68,6 @@ class Doctor:
     @property
     def _settings(self) -> Settings:
         return self.preparation.settings
-
-    @property
-    def _asked(self) -> tuple[Question, ...]:
-        return questions(self.preparation.plan, self._settings.catalog)
 
     @property
     def _most_cost_usd(self) -> float | None:

@@ -11,14 +11,16 @@ from bedrock.outcome import mask_accounts
 from bedrock.pricing import cost_usd
 from orchestrator.doctor_findings import Finding, warn
 from orchestrator.settings import Settings
+from scenarios.model import Request
+from scenarios.nonce import nonce
 from scenarios.plan import Plan
 
 #: Every request of a check-up: this prompt, and no longer answer than this.
 PROMPT = "Reply with OK."
 MAX_TOKENS = 10
 
-#: Input tokens that the prompt has at most, with what a model's chat template adds to it. An assumption; measured are
-#: 4 to 15.
+#: Input tokens that the prompt has at most, with a nonce and what a model's chat template adds to it. An assumption;
+#: measured are 4 to 15 without a nonce, which has 16 digits.
 MOST_INPUT_TOKENS = 64
 
 #: The value of --transport that stands for all.
@@ -27,12 +29,20 @@ BOTH = "both"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One tiny request, the same on each transport. `sent_tier` None leaves the tier out, as a load test would."""
+    """One tiny request, the same on each transport. `sent_tier` None leaves the tier out, as a load test would.
+
+    It carries what the scenario's requests do (docs/requests.md), but for the system prompt and its cache point.
+    """
 
     api: str
     model_id: str
     tier: str
     sent_tier: str | None
+    #: Text before the prompt: a nonce, or nothing.
+    opening: str = ""
+    latency: str | None = None
+    stop_sequences: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -41,7 +51,16 @@ class Question:
 
     def invocation(self) -> Invocation:
         """The request to make."""
-        return Invocation(self.api, self.model_id, PROMPT, MAX_TOKENS, service_tier=self.sent_tier)
+        return Invocation(
+            self.api,
+            self.model_id,
+            self.opening + PROMPT,
+            MAX_TOKENS,
+            service_tier=self.sent_tier,
+            latency=self.latency,
+            stop_sequences=tuple(self.stop_sequences),
+            request_metadata=dict(self.metadata) or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +93,15 @@ def _is_both(value: object) -> bool:
     return isinstance(value, str) and value.strip() == BOTH
 
 
-def questions(plan: Plan, catalog: Catalog) -> tuple[Question, ...]:
+def questions(plan: Plan, catalog: Catalog, request: Request) -> tuple[Question, ...]:
     """One question for each API, model id and tier that the cells of a plan will use, in their order."""
     asked: dict[Question, None] = {}
+    opening = nonce() if request.nonce else ""
+    carried = opening, request.latency, request.stop_sequences, tuple(request.metadata.items())
     for planned in plan.cells:
         tier = planned.cell.service_tier
         for model in planned.models:
-            question = Question(planned.cell.api, model.model_id, tier, tier)
+            question = Question(planned.cell.api, model.model_id, tier, tier, *carried)
             entry = catalog.find(model.model_id)
             if tier == "default" and entry is not None and entry.tiers == ("default",):
                 question = replace(question, sent_tier=None)
@@ -102,7 +123,7 @@ def most_cost_usd(asked: Sequence[Question], transports: Sequence[str], catalog:
 def other_regions(settings: Settings) -> Iterator[Finding]:
     """A warning where cells call regions that a check-up, which asks in one region, does not look at."""
     checked = settings.options.region
-    others = [region for region in settings.regions if region != checked]
+    others = [region for region in settings.scenario.failover.regions or settings.regions if region != checked]
     if others:
         text = f"cells of the plan call {', '.join(others)}; only {checked} is checked here"
         yield warn("region", text, f"Check each by itself: --region {others[0]}.")

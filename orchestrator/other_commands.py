@@ -76,10 +76,13 @@ def _list(namespace: argparse.Namespace, _arguments: list[str]) -> int:
 
 
 def _schema_parser() -> argparse.ArgumentParser:
-    return Parser(prog="run_tests.py schema", description="Print the JSON Schema of scenario files.")
+    parser = Parser(prog="run_tests.py schema", description="Print the JSON Schema of scenario files.")
+    add_format(parser)
+    return parser
 
 
-def _schema(_namespace: argparse.Namespace, _arguments: list[str]) -> int:
+def _schema(namespace: argparse.Namespace, _arguments: list[str]) -> int:
+    output_format_of(namespace)  # JSON is the text
     with reader_may_leave(sys.stdout):
         sys.stdout.write(schema_text())
     return ExitCode.OK

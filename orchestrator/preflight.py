@@ -94,6 +94,7 @@ def prepare(settings: Settings) -> Preparation:
     """Read prompts and routings, make cells and plan; ScenarioError with all that is wrong. Sends nothing."""
     scenario = settings.scenario
     problems: list[Problem] = [*_emulator_problems(settings), *_baseline_problems(settings), *_price_problems(settings)]
+    problems += _place_problems(settings)
     prompts_file = Path(scenario.prompts_file or DEFAULT_FILE)
     library = attempt(problems, settings.place(("prompts_file",)), partial(load_prompts, prompts_file))
     system = attempt(problems, settings.place(("request", "system_file")), partial(_system_prompt, scenario))
@@ -147,7 +148,7 @@ def check_surroundings(settings: Settings) -> None:
 
     ScenarioError with all problems. Opens a TCP connection to a given endpoint and closes it; sends nothing.
     """
-    problems = [*_region_problems(settings), *_budget_problems(settings)]
+    problems = list(_budget_problems(settings))
     problems += [] if problems else _endpoint_problems(settings)
     if problems:
         raise ScenarioError(*problems)
@@ -301,11 +302,16 @@ def _refused_budget(scenario: Scenario) -> bool:
     return bool(scenario.budget.max_cost_usd == NO_LIMIT)
 
 
-def _region_problems(settings: Settings) -> Iterator[Problem]:
+def _place_problems(settings: Settings) -> Iterator[Problem]:
+    """What is wrong with the way the Region and the endpoint are written."""
     try:
         check_region(settings.options.region)
     except ValueError as error:
         yield Problem(settings.source("region"), str(error))
+    try:
+        settings.endpoint.check_url()
+    except EndpointError as error:
+        yield Problem(settings.source("endpoint_url"), str(error))
 
 
 def _endpoint_problems(settings: Settings) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ value is checked by the same rules wherever it was given, and a message names th
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from bedrock.endpoint import Endpoint
 from bedrock.outcome import mask_accounts
 from bedrock.prices import catalog_with
 from bedrock.yaml_documents import KeyPath, format_path
+from orchestrator.assignments import FLAG as ASSIGN
 from orchestrator.assignments import Assignment, applied, parse_assignments, source_of
+from orchestrator.command_line import meant_scenario
 from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, Flag
 from orchestrator.references import reference_problems
 from scenarios.field_types import NO_LIMIT
@@ -183,7 +185,11 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
     try:
         document = read_document_and_problems(scenario_file)
     except ScenarioError as error:
-        raise ScenarioError(*problems, *error.problems) from error
+        meant = meant_scenario(scenario_file)
+        told = [
+            replace(problem, text=f"{problem.text}.{meant}" if meant else problem.text) for problem in error.problems
+        ]
+        raise ScenarioError(*problems, *told) from error
     merged = _Merged(document)
     merged.override_all(from_environment.values)
     problems += merged.assign(assignments)
@@ -332,7 +338,13 @@ class _Merged:
 
     def place(self, path: KeyPath) -> str:
         inside = None if path in self._document.yaml.positions else self._inside(path)
-        return source_of(path, self._overrides) or inside or self._document.place(path)
+        return self._given_by(path) or inside or self._document.place(path)
+
+    def _given_by(self, path: KeyPath) -> str | None:
+        """What of the command gave the value at a path; of `--set` with a value inside it, which one is meant."""
+        source = source_of(path, self._overrides)
+        is_inside = source is not None and source.startswith(ASSIGN) and path not in self._overrides
+        return f"{source}: {format_path(path)}" if is_inside else source
 
     def folder(self, path: KeyPath) -> Path:
         """Where a relative path begins: the scenario's folder, or where the command runs for a value given there."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.plan_warnings import measured_text, plan_warnings
 from orchestrator.preflight import Preparation, SessionsPlan, most_requests
 from orchestrator.settings import Settings
 from reports.sections import comparison
@@ -70,9 +71,11 @@ def plan_text(preparation: Preparation) -> list[Any]:
     lines += preparation.notes
     lines += [_quota_sentence(plan, index) for index in range(len(plan.quotas))]
     lines += _quota_cells(plan)
+    cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
     lines.append(
-        f"In all about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
-        f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)}, {_cost_range(plan.cost)}"
+        f"In all {cells}, about {_count(plan.requests)} requests, {_count(plan.input_tokens)} tokens in, "
+        f"{_count(plan.output_tokens)} tokens out, {format_duration(plan.duration_s)} ({measured_text(preparation)}), "
+        f"{_cost_range(plan.cost)}"
     )
     lines += _retry_sentence(preparation)
     if not settings.is_paid:
@@ -81,7 +84,7 @@ def plan_text(preparation: Preparation) -> list[Any]:
         lines.append(
             "Prompts and answers will be written to cells/<cell>/responses-<process>.jsonl: they may be confidential."
         )
-    return [*lines, *_limit_warnings(preparation)]
+    return [*lines, *plan_warnings(preparation)]
 
 
 def _order_sentences(scenario: Scenario, cells: int) -> list[str]:
@@ -204,17 +207,6 @@ def _on_aws(plan: Plan) -> str:
     return "" if any(use.source == EMULATOR for use in plan.quotas) else " on AWS"
 
 
-def _limit_warnings(preparation: Preparation) -> list[str]:
-    budget, plan = preparation.settings.scenario.budget, preparation.plan
-    warnings = []
-    if budget.max_requests is not None and plan.requests > budget.max_requests:
-        warnings.append(f"The limit of {budget.max_requests} requests will end this suite early.")
-    limit = budget.max_cost_usd
-    if isinstance(limit, float) and plan.cost is not None and plan.cost.expected_usd > limit:
-        warnings.append(f"The limit of ${limit:g} will end this suite early.")
-    return warnings
-
-
 def results_text(summary: Mapping[str, Any]) -> list[Any]:
     """Results by cell, the objectives, the verdict and its reasons."""
     summary = clean_tree(summary)  # error messages of the service must not steer the terminal
@@ -287,9 +279,13 @@ def _cost_range(cost: CostRange | None) -> str:
     if cost is None:
         return "cost unknown: a model has no price in this tier"
     return (
-        f"${cost.expected_usd:.4f} (${cost.low_usd:.4f} with short answers, "
-        f"${cost.high_usd:.4f} if every answer were max_tokens long)"
+        f"{_usd(cost.expected_usd)} ({_usd(cost.low_usd)} with short answers, "
+        f"{_usd(cost.high_usd)} if every answer were max_tokens long)"
     )
+
+
+def _usd(value: float) -> str:
+    return f"${value:,.2f}" if value >= 1.0 else f"${value:.4f}"
 
 
 def plan_document(preparation: Preparation) -> dict[str, Any]:
@@ -304,6 +300,7 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
         "system_prompt": None if preparation.system is None else preparation.system.summary(),
         "sessions": None if preparation.sessions is None else _sessions_document(preparation.sessions),
         "notes": list(preparation.doubts),
+        "warnings": plan_warnings(preparation),
         "cells": [_planned_cell(planned, plan) for planned in plan.cells],
         "skipped": [{"cell": cell.cell, "reason": cell.reason} for cell in plan.skipped],
         "total": {
@@ -314,6 +311,7 @@ def plan_document(preparation: Preparation) -> dict[str, Any]:
             "output_tokens": plan.output_tokens,
             "peak_in_flight": plan.peak_in_flight,
             "duration_s": plan.duration_s,
+            "measured_s": sum(planned.cell.duration_s for planned in plan.cells),
             "cost_usd": _cost_document(plan.cost),
         },
         "quotas": [

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from bedrock.bodies import APIS
 from bedrock.catalog import SERVICE_TIERS, Catalog, UnknownModelError, default_catalog, is_arn, split_model_id
-from scenarios.field_types import MANGAASSIST, SINGLE_PROMPT, did_you_mean
+from scenarios.field_types import MANGAASSIST, SINGLE_PROMPT, did_you_mean, format_rps
 from scenarios.load_checks import Finding, check_load
 from scenarios.model import Scenario
 from scenarios.objectives import parse_objective
@@ -138,20 +138,21 @@ def _check_repetitions(scenario: Scenario) -> Iterator[Finding]:
         "service_tiers": matrix.service_tiers,
         "prompt_sizes": matrix.prompt_sizes,
         "user_counts": matrix.user_counts,
-        "rates": matrix.rates_rps,
+        "rates": map(format_rps, matrix.rates_rps),
         "patterns": matrix.patterns,
         "models": matrix.models,
         "apis": matrix.apis,
         "regions": matrix.regions,
     }
     for key, values in dimensions.items():
-        for value in _repeated(values):
-            yield ("matrix", key), f"{value} is given twice; the two cells would be the same"
+        for index, value in _repeated(values):
+            yield ("matrix", key, index), f"{value} is given twice; the two cells would be the same"
 
 
-def _repeated(values: Iterable[T]) -> Iterator[T]:
+def _repeated(values: Iterable[T]) -> Iterator[tuple[int, T]]:
+    """Values that came before, with their place in the list."""
     seen: set[T] = set()
-    for value in values:
+    for index, value in enumerate(values):
         if value in seen:
-            yield value
+            yield index, value
         seen.add(value)

@@ -25,6 +25,8 @@ def check_load(scenario: Scenario, *, is_partial: bool) -> Iterator[Finding]:
     elif is_open:
         for path, pattern in _patterns(scenario):
             yield from _check_amount(path, pattern, (scenario.load,), scenario.matrix.rates_rps, is_partial)
+    if not is_partial:
+        yield from _check_effects(scenario)
     for index, extra in enumerate(scenario.matrix.include):
         yield from _check_extra(("matrix", "include", index), extra, scenario, is_open, is_partial)
 
@@ -69,6 +71,21 @@ def _check_alternatives(path: tuple[str | int, ...], section: Shape) -> Iterator
         yield (*path, "step_rates"), "at least one step must be above 0/s"
     if path != ("load",) and section.rate_rps is not None and section.step_rates_rps:
         yield (*path, "step_rates"), "rate and step_rates exclude each other; give one of them"
+
+
+def _check_effects(scenario: Scenario) -> Iterator[Finding]:
+    """A trace that nothing replays and a burstiness that no arrivals have: the load is not the one that was meant.
+
+    Where a pattern or a process is named as well, it may be that of a flag, which wins over the scenario's.
+    """
+    load, extras = scenario.load, scenario.matrix.include
+    shapes: list[Shape] = [load, *load.stages, *extras]
+    names_pattern = "pattern" in load.model_fields_set or bool(scenario.matrix.patterns)
+    if load.trace is not None and not names_pattern and REPLAY not in {shape.pattern for shape in shapes}:
+        yield ("load", "trace"), f"has no effect with the pattern {load.pattern}: give the pattern replay too"
+    names_process = "process" in load.model_fields_set
+    if load.burstiness != 1.0 and not names_process and "gamma" not in {shape.process for shape in shapes}:
+        yield ("load", "burstiness"), f"has no effect on {load.process} arrivals: give the process gamma too"
 
 
 def _check_stages(scenario: Scenario, is_partial: bool) -> Iterator[Finding]:

@@ -85,12 +85,21 @@ def load_scenario(path: Path) -> Scenario:
     return build_scenario(document.values, document.place, document)
 
 
-def read_document(path: Path) -> Document:
-    """The values of a YAML file; ScenarioError with everything wrong with the way they are written."""
-    document = read_document_and_problems(path)
-    if document.problems:
-        raise ScenarioError(*document.problems)
-    return document
+def read_load_document(path: Path) -> Document:
+    """The section `load` of a scenario, in a file of its own; ScenarioError with everything wrong with its writing."""
+    document = _read(path)
+    inner = Document(str(path), {"load": {} if document.values is None else document.values}, _below_load(document))
+    section = _with_load_section(inner)
+    if not isinstance(section.values["load"], dict):
+        raise ScenarioError(Problem(f"{path}:1:1", "must have stages, like `stages: [{rate: 5/s, duration: 30s}]`"))
+    if section.problems:
+        raise ScenarioError(*section.problems)
+    return section
+
+
+def _below_load(document: YamlDocument) -> YamlDocument:
+    positions = {("load", *path): position for path, position in document.positions.items()}
+    return replace(document, positions=positions, spoiled=frozenset(("load", *path) for path in document.spoiled))
 
 
 def read_document_and_problems(path: Path) -> Document:
@@ -98,15 +107,18 @@ def read_document_and_problems(path: Path) -> Document:
 
     Its `problems` are left to the caller, who may have more to tell together with them.
     """
-    name = str(path)
-    try:
-        document = read_yaml_file(path)
-    except YamlError as error:
-        raise ScenarioError(_problem(name, error.problem)) from error
+    document = _read(path)
     values = {} if document.values is None else document.values
     if not isinstance(values, dict):
-        raise ScenarioError(Problem(f"{name}:1:1", "a scenario is a mapping, like `name: smoke`"))
-    return _with_load_section(Document(name, values, document))
+        raise ScenarioError(Problem(f"{path}:1:1", "a scenario is a mapping, like `name: smoke`"))
+    return _with_load_section(Document(str(path), values, document))
+
+
+def _read(path: Path) -> YamlDocument:
+    try:
+        return read_yaml_file(path)
+    except YamlError as error:
+        raise ScenarioError(_problem(str(path), error.problem)) from error
 
 
 def _with_load_section(document: Document) -> Document:
@@ -227,7 +239,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
+        return f"{'a' if value else 'an empty'} {'mapping' if isinstance(value, dict) else 'list'}"
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 

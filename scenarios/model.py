@@ -278,7 +278,7 @@ class Retry(Section):
 class Failover(Section):
     """Regions by priority; a region that fails is left out for a while (docs/retries.md)."""
 
-    regions: tuple[str, ...] = Field((), description="Regions, the preferred one first; none for no failover.")
+    regions: tuple[Region, ...] = Field((), description="Regions, the preferred one first; none for no failover.")
     cool_down_s: DurationS = Field(
         60.0, alias="cool_down", description="How long a failed region is left out at first."
     )

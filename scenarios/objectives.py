@@ -207,7 +207,8 @@ def _text_of_mapping(given: Mapping[str, Any]) -> str:
 def _text_of_parts(given: Mapping[str, Any]) -> str:
     missing = [key for key in ("metric", "op", "limit") if given.get(key) is None]
     if missing:
-        raise ObjectiveError(f"The objective {dict(given)!r} lacks {' and '.join(missing)}.")
+        said = " ".join(_plain(value) for value in given.values())
+        raise ObjectiveError(f"The objective {said!r} lacks {' and '.join(missing)}: add `{missing[0]}: ...`.")
     text = " ".join(_plain(given[key]) for key in ("metric", "stat", "op", "limit") if given.get(key) is not None)
     where, scope = given.get("where"), given.get("for")
     if where:

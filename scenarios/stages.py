@@ -1,14 +1,15 @@
 """From what a scenario says of its load to the stages of a schedule, and the file that carries stages to Locust."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from bedrock.yaml_documents import KeyPath
+from bedrock.yaml_documents import KeyPath, format_path
 from scenarios.field_types import DEFAULT_DURATION_S, format_rps, format_seconds, format_window
-from scenarios.loading import Problem, ScenarioError, build_scenario, read_document
+from scenarios.loading import Document, Places, Problem, ScenarioError, build_scenario, read_load_document
 from scenarios.model import Load, Scenario, Shape
 from scenarios.patterns import DEFAULT_STEPS, REPLAY, step_levels
 from scenarios.run_directory import write_text
@@ -107,23 +108,59 @@ def _document(stage: Stage) -> dict[str, Any]:
     return {key: value for key, value in written.items() if value is not None}
 
 
-def read_stages(path: Path) -> tuple[Stage, ...]:
+@dataclass(frozen=True, slots=True)
+class StagesFile:
+    """Stages, and the warm-up before them in seconds; None where the file does not say."""
+
+    stages: tuple[Stage, ...]
+    warmup_s: float | None
+
+
+#: What else a scenario's load says, and where plain Locust is told that.
+_OPTION_INSTEAD = {
+    "think_time": "--think-time",
+    "max_lag": "--max-lag",
+    "max_slots": "--max-slots",
+    "drain_timeout": "--drain-timeout",
+    "users": "-u, without a file of stages",
+    "spawn_rate": "-r",
+}
+
+
+def read_stages(path: Path) -> StagesFile:
     """The stages of a YAML file with the section `load` of a scenario; ScenarioError with all its problems.
 
-    Only what belongs to stages may be in it. A trace's relative path starts at the file's folder.
+    It is a list of stages, or a mapping with `stages`, what is common to them, and `warmup`. A trace's relative path
+    starts at the file's folder.
     """
-    document = read_document(path)
+    document = read_load_document(path)
+    values = document.values["load"]
     shared = {info.alias or name for name, info in Shape.model_fields.items()}
-    others = sorted(set(document.values) - shared - {"stages"})
-    problems = [Problem(document.place((key,)), "has no place in a file of stages") for key in others]
-    if not document.values.get("stages"):
-        problems.append(Problem(document.source(()), "must have stages, like `stages: [{rate: 5/s, duration: 30s}]`"))
+    problems = [
+        Problem(_places(document)(("load", key)), f"has no place in a file of stages: {text}")
+        for key, text in _out_of_place(values, shared)
+    ]
+    if not values.get("stages"):
+        text = "must have stages, like `stages: [{rate: 5/s, duration: 30s}]`"
+        problems.append(Problem(document.source(("load",)), text))
     if problems:
         raise ScenarioError(*problems)
     # Everything that a scenario's load is checked for; what is called does not matter here.
-    values = {"name": "stages", "routing": "nova", "load": document.values}
-    scenario = build_scenario(values, lambda path: document.place(path[1:]))
-    return stages_of(with_absolute_traces(scenario.load, path.parent))
+    scenario = build_scenario({"name": "stages", "routing": "nova", "load": values}, _places(document))
+    load = with_absolute_traces(scenario.load, path.parent)
+    return StagesFile(stages_of(load), load.warmup_s if "warmup" in values else None)
+
+
+def _out_of_place(values: Mapping[str, Any], shared: Set[str]) -> Iterator[tuple[str, str]]:
+    """Keys that plain Locust would not heed, and what to do instead."""
+    for key in sorted(set(values) - shared - {"stages", "warmup"}):
+        option = _OPTION_INSTEAD.get(key)
+        yield key, f"use {option}" if option else f"it takes stages, warmup and {', '.join(sorted(shared))}"
+
+
+def _places(document: Document) -> Places:
+    """Places in a file that is a section `load` by itself."""
+    return lambda path: f"{document.file}:{document.yaml.position(path)}: {format_path(path[1:])}"
 
 
 def with_absolute_traces(load: Load, folder: Path) -> Load:

@@ -97,6 +97,28 @@ def test_gamma_arrivals_have_a_burstiness() -> None:
     assert (options.stages[0].process, options.stages[0].burstiness) == ("gamma", 0.3)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--trace-file", "t.csv"),
+            "--trace-file: has no effect with the pattern sustained: give --pattern replay",
+        ),
+        (("--rate", "2/s", "--burstiness", "0.3"), "--burstiness: has no effect on poisson arrivals: give --arrival-"),
+        (("--arrival-process", "gamma", "--burstiness", "0.3"), "--arrival-process: has no effect on users that wait"),
+        (("--rate", "2/s", "--start-rate", "1/s"), "--start-rate: has no effect with the pattern sustained"),
+        (("--rate", "2/s", "--step-rates", "1/s,2/s"), "--step-rates: has no effect with the pattern sustained"),
+    ],
+)
+def test_an_option_that_nothing_would_come_of_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        read_options(parsed(*arguments))
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(said)
+    read_options(parsed(*arguments, "--run-id", "r"))  # cells of a suite are given all options
+
+
 def test_a_file_of_stages_takes_the_place_of_rate_and_pattern(tmp_path: Path) -> None:
     stages = tmp_path / "stages.yaml"
     stages.write_text("stages:\n- {rate: 2/s, duration: 5s, name: calm}\n- {pattern: burst, rate: 4/s, duration: 9s}\n")
@@ -104,6 +126,12 @@ def test_a_file_of_stages_takes_the_place_of_rate_and_pattern(tmp_path: Path) ->
     assert phases_of("--stages-file", str(stages), "--warmup", "1s") == ["warmup", "calm", "burst", "steady"]
     with pytest.raises(OptionsError, match="--stages-file: cannot be combined with a rate"):
         read_options(parsed("--stages-file", str(stages), "--rate", "5/s"))
+    stages.write_text("warmup: 2s\nstages:\n- {rate: 2/s, duration: 5s}\n")
+    assert read_options(parsed("--stages-file", str(stages))).warmup_s == 2.0
+    with pytest.raises(OptionsError, match="--warmup: the file of stages has a warmup as well"):
+        read_options(parsed("--stages-file", str(stages), "--warmup", "1s"))
+    with pytest.raises(OptionsError, match="--pattern: has no effect beside --stages-file"):
+        read_options(parsed("--stages-file", str(stages), "--pattern", "burst"))
     stages.write_text("stages:\n- {rate: 2}\n")
     with pytest.raises(OptionsError, match=r"stages.yaml:2:4: stages\[0\].rate: 2 is not a rate"):
         read_options(parsed("--stages-file", str(stages)))

@@ -93,6 +93,17 @@ def test_the_plan_names_file_and_assignment_where_a_list_came_from_both(scenario
         ("load..rate=3/s", "--set: 'load..rate' is no path into a scenario"),
         ("name=[x", "--set: the value of name is not valid YAML: the bracket of line 1 is not closed with ]"),
         ("name=on", "--set: the value of name: YAML reads this as true"),
+        ("load[0]=1", "--set load[0]: load is no list: name one of its keys instead of [0]"),
+        ("load[0].rate=1", "--set load[0].rate: load is no list"),
+        ("load={rate: 3}", "--set load: load.rate: 3 is not a rate"),
+        ("emulator={seed: x}", "--set emulator: emulator.seed: must be a whole number"),
+        ("failover.regions=[useast1]", "--set failover.regions: failover.regions[0]: 'useast1' is not an AWS region"),
+        (
+            "objectives=[{metric: e2e_ms, op: <}]",
+            "--set objectives: objectives[0]: The objective 'e2e_ms <' lacks limit",
+        ),
+        ("matrix.prompt_sizes=[]", "--set matrix.prompt_sizes: must have at least one item, but is an empty list"),
+        ("load.think_time=1", "--set load.think_time: '1' is not a duration"),
         ("routing=novaa", "--set routing: Cannot use 'novaa' as a routing"),
     ],
 )

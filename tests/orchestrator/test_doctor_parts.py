@@ -1,10 +1,13 @@
 """The parts of a check-up by themselves: what is asked, what answers mean, expiry, clocks, the process that asks."""
 
 import base64
+import json
+import re
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
@@ -38,10 +41,12 @@ from orchestrator.doctor_refusals import meaning
 from orchestrator.exit_codes import ExitCode
 from orchestrator.preflight import prepare
 from orchestrator.settings import resolve
+from scenarios.model import Request
 
 DEMO = Path(__file__).parents[2] / "scenarios" / "demo.yaml"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 NOVA = Question("converse_stream", "us.amazon.nova-pro-v1:0", "priority", "priority")
+PLAIN = Request.model_validate({})
 BOTH = Transports(("wire", "boto3"), frozenset({"wire"}))
 
 
@@ -62,6 +67,10 @@ def record(transport: str = "wire", outcome: Outcome = Outcome.OK, **values) -> 
             ["cells of the plan call us-west-2; only us-east-1 is checked here"],
         ),
         ({"set_values": ["matrix.regions=[us-east-1, us-west-2]"], "region": "us-west-2"}, []),
+        (
+            {"set_values": ["failover.regions=[us-east-1, us-west-2]"]},
+            ["cells of the plan call us-west-2; only us-east-1 is checked here"],
+        ),
     ],
 )
 def test_a_check_up_says_which_regions_it_does_not_look_at(arguments, said):
@@ -74,7 +83,7 @@ def test_a_check_up_says_which_regions_it_does_not_look_at(arguments, said):
 def test_each_model_and_tier_of_a_plan_is_asked_once_and_the_most_it_costs_is_known():
     plan = prepare(resolve(DEMO, {"service_tiers": "default,flex"}, {})).plan
     catalog = default_catalog()
-    asked = questions(plan, catalog)
+    asked = questions(plan, catalog, PLAIN)
 
     assert len(asked) == len({(question.model_id, question.tier) for question in asked}) == 4
     price = catalog.price(asked[0].model_id, asked[0].tier)
@@ -86,9 +95,20 @@ def test_each_model_and_tier_of_a_plan_is_asked_once_and_the_most_it_costs_is_kn
 
 def test_a_model_without_tiers_is_asked_as_a_load_test_asks_it():
     settings = {"model_id": "amazon.nova-lite-v1:0", "service_tiers": "default"}
-    (question,) = questions(prepare(resolve(DEMO, settings, {})).plan, default_catalog())
+    (question,) = questions(prepare(resolve(DEMO, settings, {})).plan, default_catalog(), PLAIN)
 
     assert (question.tier, question.sent_tier) == ("default", None)
+
+
+def test_a_question_carries_what_the_requests_of_the_test_do():
+    given = {"nonce": True, "latency": "optimized", "stop_sequences": "END", "request_metadata": "team=search"}
+    settings = resolve(DEMO, given | {"model_id": "amazon.nova-pro-v1:0", "service_tiers": "default"}, {})
+    (question,) = questions(prepare(settings).plan, default_catalog(), settings.scenario.request)
+
+    sent = Question(**json.loads(json.dumps(asdict(question)))).invocation()  # as the asking process reads it
+
+    assert re.fullmatch(r"\[request( \d{4}){4}\]\n\nReply with OK\.", sent.prompt)
+    assert (sent.latency, sent.stop_sequences, sent.request_metadata) == ("optimized", ("END",), {"team": "search"})
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,25 @@ def test_an_own_emulator_needs_nothing_from_outside():
     check_surroundings(prepared().settings)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"region": "us-esat-1x"}, "--region: 'us-esat-1x' is not an AWS region: write it like us-east-1"),
+        ({"endpoint_url": "http://[::1"}, "--endpoint-url: 'http://[::1' is not an endpoint URL"),
+        (
+            {"endpoint_url": "http://me:secret@127.0.0.1:1"},
+            "--endpoint-url: the endpoint URL must not hold a user name",
+        ),
+    ],
+)
+def test_a_place_that_cannot_be_called_is_told_by_the_plan_already(arguments, said):
+    with pytest.raises(ScenarioError) as caught:
+        prepared(arguments)
+
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(said)
+
+
 def test_an_endpoint_where_nothing_answers():
     (problem,) = problems_of({"endpoint_url": "http://127.0.0.1:9"})
 

@@ -182,6 +182,7 @@ def test_an_api_of_the_command_replaces_the_dimension(scenario):
         ({"patterns": "spik"}, "--patterns: 'spik' is not one of"),
         ({"user_counts": "3,x"}, "--user-counts: 'x' is not a whole number"),
         ({"user_counts": "3,,4"}, "--user-counts: '3,,4' is not a comma list"),
+        ({"rates": "5/s,5/s"}, "--rates: 5/s is given twice"),
         ({"user_counts": "0"}, "--user-counts: must be greater than 0, but is 0"),
         ({"rates": "5"}, "--rates: '5' is not a rate"),
         ({"test_duration": "10x"}, "--test-duration: '10x' is not a duration"),
@@ -200,6 +201,11 @@ def test_a_wrong_flag_is_one_sentence_that_names_it(scenario, arguments, said):
     (problem,) = problems_of(scenario, arguments)
 
     assert problem.startswith(said)
+
+
+def test_a_mistyped_scenario_is_told_which_one_there_is():
+    with pytest.raises(ScenarioError, match=r"smkoe: cannot be read: No such file or directory\. Did you mean smoke\?"):
+        resolve(Path("smkoe"), {}, {})
 
 
 def test_a_wrong_variable_is_named_as_such(scenario):

@@ -27,6 +27,8 @@ def test_the_plan_of_the_default_suite_has_27_cells_and_a_total():
     text = text_of(plan_text(plan_of("permutations")))
 
     assert text.count("users, 1m") == 27
+    assert "In all 27 cells, about 31,8" in text
+    assert "(27m of it measured)" in text
     assert "us-flex-large-u90" in text
     assert "expect throttling on AWS" in text
     assert "nothing is billed" in text
@@ -63,6 +65,29 @@ def test_the_plan_warns_of_limits_that_it_will_reach():
 
     assert "The limit of 5 requests will end this suite early." in text
     assert "The limit of $0.0001 will end this suite early." in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"rates": "1000/s", "test_duration": "10d"}, "days of the workload: are rate and duration as meant?"),
+        ({"test_duration": "3650d"}, "this suite would take 3,650 days"),
+        ({"rates": "1/day", "test_duration": "10s"}, "less than one request is expected"),
+        ({"rates": "5000/s"}, "calls in flight at the peak are more than the 1,200 that 1 process on this machine can"),
+        ({"rates": "300/s", "transport": "boto3"}, "more than the 144 that 1 process"),
+        ({"set_values": ["objectives=[ttft_ms p95 < 1s for service_tier=flex]"]}, "no cell has service_tier=flex, so"),
+    ],
+)
+def test_a_plan_that_nobody_can_mean_or_this_machine_cannot_do_is_warned_of(arguments, said):
+    plan = plan_of("smoke", **arguments)
+
+    assert any(said in line for line in plan_document(plan)["warnings"])
+    assert said in text_of(plan_text(plan))
+
+
+def test_the_shipped_scenarios_are_no_cause_for_warnings():
+    for path in SCENARIOS.glob("*.yaml"):
+        assert plan_document(plan_of(path.stem))["warnings"] == [], path.stem
 
 
 def test_the_plan_says_when_prompts_and_answers_will_be_written():

@@ -69,7 +69,7 @@ def test_what_a_scenario_names_is_checked_too(tmp_path, more, said):
 @pytest.mark.parametrize("other", ["", "retries: 3\n"], ids=["alone", "beside a mistake in the scenario"])
 def test_a_mistake_inside_a_file_that_the_scenario_names_has_its_place_in_that_file(tmp_path, other):
     path, routing = tmp_path / "s.yaml", tmp_path / "r.yaml"
-    path.write_text(GOOD.format(routing="r.yaml") + "load: {pattern: replay, trace: t.csv}\n" + other, encoding="utf-8")
+    path.write_text(f"name: x\nrouting: r.yaml\nload: {{pattern: replay, trace: t.csv}}\n{other}", encoding="utf-8")
     routing.write_text("simple: amazon.nova-po-v1:0\ncomplx: amazon.nova-pro-v1:0\n", encoding="utf-8")
 
     problems = validate(path).problems

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock.yaml_documents import format_path, read_yaml
-from scenarios.loading import Document, ScenarioError, build_scenario, load_scenario, read_document
+from scenarios.loading import Document, ScenarioError, build_scenario, load_scenario, read_document_and_problems
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
@@ -71,7 +71,7 @@ def test_all_mistakes_come_at_once_each_with_its_line_and_column_and_a_way_out(t
         (":9:3: load.users: ", "must be a whole number"),
         (":11:19: matrix.service_tiers[0]: ", "Did you mean default?"),
         (":12:3: matrix.prompt_size: ", "Did you mean prompt_sizes?"),
-        (":13:3: matrix.user_counts: ", "given twice"),
+        (":13:20: matrix.user_counts[1]: ", "given twice"),
         (":15:5: objectives[0]: ", "Did you mean ttft_ms?"),
         (":16:1: budget: ", "must be a mapping"),
     ]
@@ -107,14 +107,9 @@ def test_what_is_no_scenario_at_all(tmp_path, text, said):
     assert any(said in problem for problem in problems_of(tmp_path, text))
 
 
-def test_a_document_alone_is_refused_for_the_way_it_is_written(tmp_path):
-    with pytest.raises(ScenarioError, match=r":2:1: the key a is already given in line 1"):
-        read_document(write(tmp_path, "a: 1\na: 2\n"))
-
-
 def test_an_unreadable_file_is_one_sentence(tmp_path):
     with pytest.raises(ScenarioError) as caught:
-        read_document(tmp_path / "nowhere.yaml")
+        read_document_and_problems(tmp_path / "nowhere.yaml")
 
     assert str(caught.value) == f"{tmp_path}/nowhere.yaml: cannot be read: No such file or directory"
 
@@ -124,7 +119,7 @@ def test_anchors_and_merge_keys_work(tmp_path):
     scenario = load_scenario(write(tmp_path, text))
     assert scenario.matrix.include[0].rate_rps == 6.0
 
-    document = read_document(write(tmp_path, "base: &base {a: 1, b: 2}\nmerged:\n  <<: *base\n  b: 3\n"))
+    document = read_document_and_problems(write(tmp_path, "base: &base {a: 1, b: 2}\nmerged:\n  <<: *base\n  b: 3\n"))
     assert document.values["merged"] == {"a": 1, "b": 3}
 
 
@@ -173,6 +168,8 @@ def test_conversations_cannot_be_held_with_one_model(tmp_path):
             "instead of one model",
         ),
         ("load: {pattern: replay, trace: t.csv}\nsessions: mangaassist", "leave one of them out"),
+        ("load: {rate: 5/s, trace: t.csv}", "load.trace: has no effect with the pattern sustained"),
+        ("load: {rate: 5/s, burstiness: 0.3}", "load.burstiness: has no effect on poisson arrivals"),
     ],
 )
 def test_contradictions_are_found_in_files_whose_values_are_fine(tmp_path, change, said):

@@ -174,7 +174,7 @@ def test_stages_that_are_written_read_back_the_same(
     path = tmp_path_factory.mktemp("stages") / "stages.yaml"
     write_stages(path, full)
 
-    assert list(read_stages(path)) == full
+    assert list(read_stages(path).stages) == full
 
 
 def own_values(stage: Stage, number: int, data: st.DataObject) -> dict[str, object]:
@@ -191,7 +191,7 @@ def test_a_file_of_stages_may_have_what_is_common_to_them_and_traces_beside_it(t
     path.write_text(
         "process: constant\nstages:\n- {rate: 5/s}\n- {pattern: replay, trace: trace.csv, trace_speed: 2}\n"
     )
-    one, other = read_stages(path)
+    one, other = read_stages(path).stages
 
     assert (one.process, one.duration_s) == ("constant", 60.0)
     assert (other.trace, other.trace_speed, other.duration_s) == (str(tmp_path / "trace.csv"), 2.0, None)
@@ -203,7 +203,13 @@ def test_a_file_of_stages_may_have_what_is_common_to_them_and_traces_beside_it(t
         ("stages:\n- {rate: 5}\n", ":2:4: stages[0].rate: 5 is not a rate"),
         ("stages: []\n", ":1: must have stages"),
         ("rate: 5/s\n", ":1: must have stages"),
-        ("warmup: 5s\nstages:\n- {rate: 5/s}\n", ":1: warmup: has no place in a file of stages"),
+        (
+            "drain_timeout: 5s\nstages:\n- {rate: 5/s}\n",
+            ":1:1: drain_timeout: has no place in a file of stages: use",
+        ),
+        ("- {rate: 5/s}\n- {rate: 5}\n", ":2:4: stages[1].rate: 5 is not a rate"),
+        ("- {rate: 5/s}\n- {rate: 5/s, rate: 6/s}\n", ":2:15: the key rate is already given in line 2"),
+        ("just text\n", ":1:1: must have stages"),
         ("stages: [\n", "is not valid YAML"),
     ],
 )
@@ -214,6 +220,15 @@ def test_what_is_wrong_with_a_file_of_stages_is_told_with_its_line(tmp_path: Pat
         read_stages(path)
 
     assert said in str(caught.value)
+
+
+def test_a_file_of_stages_is_a_list_or_has_a_warmup(tmp_path: Path) -> None:
+    path = tmp_path / "stages.yaml"
+    path.write_text("- {rate: 5/s}\n- {rate: 6/s}\n")
+    assert ([stage.rate_rps for stage in read_stages(path).stages], read_stages(path).warmup_s) == ([5.0, 6.0], None)
+
+    path.write_text("warmup: 3s\nstages: [{rate: 5/s}]\n")
+    assert read_stages(path).warmup_s == 3.0
 
 
 def test_stages_of_a_scenario_are_those_of_its_load() -> None:
