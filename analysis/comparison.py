@@ -5,7 +5,9 @@ correction for all comparisons made at once), its own 95 % interval leaves out "
 threshold, the 10 % of the product's rule. None of them is enough alone.
 """
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -32,6 +34,7 @@ from analysis.difference import (
 )
 from analysis.inputs import CellInfo, RunInfo
 from analysis.metrics import column_of, latency_population
+from analysis.parts import rows_of
 from analysis.percentiles import CONFIDENCE, QUANTILES, Interval
 from analysis.records import flags, floats
 from analysis.verdict import MIN_SAMPLES_SHARE
@@ -56,6 +59,9 @@ _COLUMNS = (
     "in_sla",
 )  # fmt: skip
 
+#: Sorting and drawing hold no lock of Python's.
+_THREADS = min(2, os.cpu_count() or 1)
+
 _ALPHA = 1.0 - CONFIDENCE
 
 
@@ -76,14 +82,6 @@ class Side:
     records: pd.DataFrame
     validity: str | None
     path: str | None = None
-    _rows: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-
-    def rows_of(self, cell: str) -> np.ndarray:
-        """Positions of a cell's records; all cells are looked up at once, the first time."""
-        if not self._rows and len(self.records):
-            found = self.records.groupby("cell", sort=False).indices
-            self._rows.update({str(name): np.asarray(rows) for name, rows in found.items()})
-        return self._rows.get(cell, np.empty(0, dtype=np.intp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +244,8 @@ def compare_runs(
     if differs or spoiled:
         cells = [CellComparison(pair.this.name, pair.baseline.name, differs, reason=spoiled) for pair in pairs]
     else:
-        cells = [_compare_pair(this, baseline, pair, across) for pair in pairs]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            cells = list(threads.map(lambda pair: _compare_pair(this, baseline, pair, across), pairs))
     return Comparison(
         cells=_judged(cells, threshold),
         only_here=tuple(cell.name for cell in only_here),
@@ -333,9 +332,9 @@ def _compare_pair(this: Side, baseline: Side, pair: Pair, across: Collection[str
 
 def _in_time(side: Side, cell: str) -> pd.DataFrame:
     """What is compared of a cell's records, in order of time."""
-    own = side.rows_of(cell)
+    own = rows_of(side.records, cell)
     order = np.argsort(floats(side.records["intended_at"])[own], kind="stable")
-    return side.records[list(_COLUMNS)].take(own[order])
+    return side.records[list(_COLUMNS)].take(order + own.start)
 
 
 def _values(metric: str, records: pd.DataFrame, include_failures: bool) -> np.ndarray:
