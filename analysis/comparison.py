@@ -5,7 +5,9 @@ correction for all comparisons made at once), its own 95 % interval leaves out "
 threshold, the 10 % of the product's rule. None of them is enough alone.
 """
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -32,6 +34,7 @@ from analysis.difference import (
 )
 from analysis.inputs import CellInfo, RunInfo
 from analysis.metrics import column_of, latency_population
+from analysis.parts import rows_of
 from analysis.percentiles import CONFIDENCE, QUANTILES, Interval
 from analysis.records import flags, floats
 from analysis.rounds import representatives, rounds_of, together
@@ -57,6 +60,9 @@ _COLUMNS = (
     "in_sla",
 )  # fmt: skip
 
+#: Sorting and drawing hold no lock of Python's.
+_THREADS = min(2, os.cpu_count() or 1)
+
 _ALPHA = 1.0 - CONFIDENCE
 
 
@@ -77,15 +83,6 @@ class Side:
     records: pd.DataFrame
     validity: str | None
     path: str | None = None
-    _rows: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-
-    def rows_of(self, cells: Iterable[str]) -> np.ndarray:
-        """Positions of the records of some cells; all cells are looked up at once, the first time."""
-        if not self._rows and len(self.records):
-            found = self.records.groupby("cell", sort=False, observed=True).indices
-            self._rows.update({str(name): np.asarray(rows) for name, rows in found.items()})
-        none = np.empty(0, dtype=np.intp)
-        return np.concatenate([none, *(self._rows.get(cell, none) for cell in cells)])
 
     def rounds_with(self, cell: str) -> tuple[str, ...]:
         """The cell's name and those of its other rounds, as far as their figures may be put together."""
@@ -257,7 +254,9 @@ def compare_runs(
     if differs or spoiled:
         cells = [CellComparison(pair.this.name, pair.baseline.name, differs, reason=spoiled) for pair in pairs]
     else:
-        cells = [_compare_pair(this, baseline, pair, across, with_rounds=True) for pair in pairs]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            compared = threads.map(lambda pair: _compare_pair(this, baseline, pair, across, with_rounds=True), pairs)
+            cells = list(compared)
     return Comparison(
         cells=_judged(cells, threshold),
         only_here=tuple(cell.name for cell in only_here),
@@ -356,7 +355,8 @@ def _compare_pair(
 
 def in_time(side: Side, cells: Iterable[str]) -> pd.DataFrame:
     """What is compared of the records of a cell (or of all its rounds), in order of time."""
-    own = side.rows_of(cells)
+    slices = [rows_of(side.records, cell) for cell in cells]
+    own = np.concatenate([np.empty(0, dtype=np.intp), *(np.arange(each.start, each.stop) for each in slices)])
     order = np.argsort(floats(side.records["intended_at"])[own], kind="stable")
     return side.records[list(_COLUMNS)].take(own[order])
 

@@ -1,8 +1,8 @@
 """What the run cost, what a day and a month of it would cost, and what would change that."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.inputs import RunInfo
 from analysis.metrics import Metrics
 from analysis.records import Floats, flags, floats
-from analysis.what_if import DAYS_A_MONTH, TOKEN_CLASSES, Bundle, Priced, what_ifs
+from analysis.what_if import DAYS_A_MONTH, TOKEN_CLASSES, Bundle, Priced, Rows, what_ifs
 from bedrock.catalog import Catalog, Price
 from bedrock.pricing import cost_usd
 
@@ -156,17 +156,21 @@ def _good(part: pd.DataFrame) -> tuple[float | None, int]:
     return (None if np.isnan(good).all() else _sum(costs)), int(np.nansum(good))
 
 
+def _parts(billed: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    """The records by some columns, in order of these; one part at a time, so that no second copy is sorted by them."""
+    for key, rows in sorted(cast("dict[Any, Rows]", billed.groupby(list(keys)).indices).items()):
+        yield tuple(map(str, key)) if isinstance(key, tuple) else (str(key),), billed.take(rows)
+
+
 def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
     """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown."""
     rows = []
-    for key, places in sorted(billed.groupby(list(keys)).indices.items()):
-        names = key if isinstance(key, tuple) else (key,)
-        part = billed.take(places)
+    for key, part in _parts(billed, keys):
         cost = _sum(floats(part["cost_usd"]))
         measured_cost, good = _good(part)
         rows.append(
             {
-                **dict(zip(keys, map(str, names), strict=True)),
+                **dict(zip(keys, key, strict=True)),
                 "billed_requests": len(part),
                 "input_tokens": int(part["input_tokens"].sum()),
                 "output_tokens": int(part["output_tokens"].sum()),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,22 +47,29 @@ def measure_groups(
     records: RecordArrays, groupings: Mapping[str, Grouping], duration_s: Callable[[str, str], float | None]
 ) -> dict[str, dict[str, Metrics]]:
     """Metrics by grouping and group; `duration_s` says how long a group was measured."""
-    covered = np.flatnonzero(records.covered)
+    whole, covered = _whole(records), int(records.covered.sum())
+
+    def distributions(rows: Rows) -> Mapping[str, Distribution]:
+        if len(rows) == covered:
+            return whole
+        return {column: describe(values[rows]) for column, values in records.latencies.items()}
+
+    def measured(name: str, key: str, rows: Rows) -> Metrics:
+        described = combine(distributions(rows[records.covered[rows]]))
+        return measure_with(records.part(rows), duration_s(name, key), described)
+
+    found = {}
     with ThreadPoolExecutor(_THREADS) as threads:
-        whole = _describe(threads, records, covered)
-
-        def of_rows(rows: Rows, seconds: float | None) -> Metrics:
-            own = rows[records.covered[rows]]
-            described = whole if len(own) == len(covered) else _describe(threads, records, own)
-            return measure_with(records.part(rows), seconds, described)
-
-        return {
-            name: {key: of_rows(rows, duration_s(name, key)) for key, rows in grouping.rows().items()}
-            for name, grouping in groupings.items()
-        }
+        for name, grouping in groupings.items():
+            groups = grouping.rows()
+            metrics = threads.map(partial(measured, name), groups.keys(), groups.values())
+            found[name] = dict(zip(groups, metrics, strict=True))
+    return found
 
 
-def _describe(threads: ThreadPoolExecutor, records: RecordArrays, rows: Rows) -> dict[str, Distribution]:
-    """Distributions of the latency metrics of some records."""
-    described = threads.map(lambda values: describe(values[rows]), records.latencies.values())
-    return combine(dict(zip(records.latencies, described, strict=True)))
+def _whole(records: RecordArrays) -> dict[str, Distribution]:
+    """Distributions of all records by column: of many groups, too, because they have all records in them."""
+    rows = np.flatnonzero(records.covered)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        described = threads.map(lambda values: describe(values[rows]), records.latencies.values())
+        return dict(zip(records.latencies, described, strict=True))

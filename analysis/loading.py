@@ -64,8 +64,8 @@ def load_records(
         loaded = _read_parquet(path, stored, names)
         if loaded is not None:
             return loaded
-    writer = StoreWriter(path) if keep_parquet else None
-    return _read_files(directory, files, run_id, writer, current, _Reading(ColumnBuilder(names)))
+    reading = _Reading(ColumnBuilder(names), StoreWriter(path) if keep_parquet else None)
+    return _read_files(directory, files, run_id, current, reading)
 
 
 def _read_parquet(path: Path, stored: Stored, names: Sequence[str]) -> RecordSet | None:
@@ -85,6 +85,7 @@ class _Reading:
     """What has been read so far."""
 
     columns: ColumnBuilder
+    writer: StoreWriter | None
     earliest: list[Floats] = field(default_factory=list)
     latest: list[Floats] = field(default_factory=list)
     #: Files and their rows, a pair for each block.
@@ -92,6 +93,8 @@ class _Reading:
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, file: str, checked: CheckedRows) -> None:
+        if self.writer is not None:
+            self.writer.add(checked.table)
         self.columns.add(checked.table)
         self.earliest.append(checked.earliest)
         self.latest.append(checked.latest)
@@ -103,15 +106,12 @@ class _Reading:
             self.skipped.setdefault(file, Counter()).update(reasons)
 
 
-def _read_files(
-    directory: Path, files: list[Path], run_id: str | None, writer: StoreWriter | None, current: str, reading: _Reading
-) -> RecordSet:
+def _read_files(directory: Path, files: list[Path], run_id: str | None, current: str, reading: _Reading) -> RecordSet:
+    writer = reading.writer
     blocks = ((file, block) for file in files for block in read_blocks(file))
     try:
         with ThreadPoolExecutor(_THREADS) as threads:
             for file, checked in _in_order(threads, lambda each: _read_block(*each, run_id), blocks):
-                if writer is not None:
-                    writer.add(checked.table)
                 reading.add(file.relative_to(directory).as_posix(), checked)
         loaded, kept = _finish(reading)
         if writer is not None:

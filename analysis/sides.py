@@ -20,7 +20,6 @@ from bedrock.catalog import Catalog
 from bedrock.prices import catalog_with
 from scenarios.run_directory import RunDirectory, RunDirectoryError
 
-
 #: Fields that are compared, with another run or with what the service counted; a second run takes little memory.
 _READ = (
     *LATENCY_FIELDS, "region", "model_id", "http_status", "input_tokens", "output_tokens", "cache_read_tokens",

@@ -190,9 +190,7 @@ def _judge_cell(cell: CellEvidence, windows: Windows, run: RunInfo) -> list[Obje
     return [judge_objective(objective, cell.records, windows, run) for objective in _understood(run)]
 
 
-def _cell(
-    cell: CellEvidence, results: Sequence[ObjectiveResult], found: Sequence[Recovery] | None
-) -> dict[str, Any]:
+def _cell(cell: CellEvidence, results: Sequence[ObjectiveResult], found: Sequence[Recovery] | None) -> dict[str, Any]:
     shown = {key: cell.info.raw.get(key) for key in ("model_id", "region_prefix", "service_tier", "prompt_size")}
     load = {key: cell.info.raw.get(key) for key in ("users", "rate_rps", "pattern")}
     rest = {key: value for key, value in cell.info.raw.items() if key not in {"cell", "status", *shown, *load}}

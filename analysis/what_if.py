@@ -7,10 +7,11 @@ cap on answers needs the single requests, since it cuts the long ones alone.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.percentiles import describe
 from analysis.records import Floats, floats
@@ -66,6 +67,8 @@ class Bundle:
         return None if price is None else cost_usd(price, *tokens)
 
 
+Rows = NDArray[np.intp]
+
 #: A change: USD of a bundle as it would be, None where that has no price.
 Reprice = Callable[[Bundle], float | None]
 
@@ -84,11 +87,11 @@ class Priced:
     def of(cls, billed: pd.DataFrame) -> "Priced":
         """Of billed records; those that name no model are left out."""
         tier = billed["served_tier"].fillna(billed["requested_tier"]).fillna("default")
-        groups = billed.groupby([billed["model_id"], tier], sort=True).indices
+        groups = cast("dict[tuple[str, str], Rows]", billed.groupby([billed["model_id"], tier], sort=True).indices)
         tokens = {name: floats(billed[name]) for name in TOKEN_CLASSES}
         found = [
-            Bundle(*map(str, key), len(rows), *(float(np.nansum(values[rows])) for values in tokens.values()))
-            for key, rows in groups.items()
+            Bundle(model_id, served, len(rows), *(float(np.nansum(values[rows])) for values in tokens.values()))
+            for (model_id, served), rows in groups.items()
         ]
         return cls(tuple(found), tuple(tokens["output_tokens"][rows] for rows in groups.values()))
 

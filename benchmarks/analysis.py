@@ -1,8 +1,9 @@
 """`python -m benchmarks.analysis`: how long the analysis takes, in how much memory, and how both grow with the records.
 
 Results directories of three sizes are invented, the same ones every time, and analysed in a fresh process each: from
-the record files, and again from the columns that were kept. stdout has a table, `--json FILE` all numbers, stderr the
-progress; exit codes as in `benchmarks.command`.
+the record files, and again from the columns that were kept. Each is compared with another of its size, which was
+analysed before. stdout has a table, `--json FILE` all numbers, stderr the progress; exit codes as in
+`benchmarks.command`.
 """
 
 import json
@@ -15,18 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.analysis_records import write_directory
+from benchmarks.analysis_stages import REPORT
 from benchmarks.command import Parser, UsageError, check_writable, count, run, tell, work_directory
 from benchmarks.emulator_tables import table
 from benchmarks.load_processes import BenchmarkError
 from benchmarks.machine import describe_machine, version_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: Sizes beside the largest one, as parts of it: from their times follows the growth.
 PARTS = (16, 4, 1)
 
 _FEWEST = 1_000
-_ROOM = 1.3  # bytes on the disk for each byte of records: the columns, and a little
+_ROOM = 3.0  # bytes on the disk for each byte of records: the baseline's, the columns, and the reports
 _BYTES_A_RECORD = 1_200
 
 
@@ -42,7 +44,8 @@ def _main(arguments: Sequence[str] | None) -> None:
     if options.json is not None:
         check_writable(options.json)
     with work_directory(options.directory) as directory:
-        sizes = [_measure(directory, max(options.records // part, _FEWEST // 2)) for part in PARTS]
+        counts = [max(options.records // part, _FEWEST // 2) for part in PARTS]
+        sizes = [_measure(directory, records, report=not options.no_report) for records in counts]
     machine = {**describe_machine(), **{name: version_of(name) for name in ("pandas", "pyarrow", "numpy")}}
     results = {"schema_version": SCHEMA_VERSION, "machine": machine, "sizes": sizes, "growth": growth(sizes)}
     print(render(results))
@@ -50,27 +53,35 @@ def _main(arguments: Sequence[str] | None) -> None:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def _measure(directory: Path, records: int) -> dict[str, Any]:
-    """One size: the analysis of its record files, and the next one of its columns. Removes what it wrote."""
+def _measure(directory: Path, records: int, *, report: bool) -> dict[str, Any]:
+    """One size: the analysis of its record files, and the next one of its columns. Removes what it wrote.
+
+    The run that it is compared with was analysed when it ended, as every run is: its columns are there.
+    """
     if shutil.disk_usage(directory).free < records * _BYTES_A_RECORD * _ROOM:
         raise UsageError(f"{directory} has no room for {records:,} records; give --directory another place")
-    place = directory / str(records)
-    tell(f"inventing {records:,} records")
-    written = write_directory(place, records)
+    place, baseline = directory / str(records), directory / f"{records}-baseline"
     try:
+        tell(f"inventing {records:,} records, twice")
+        written = write_directory(place, records)
+        write_directory(baseline, records, seed=1)
+        _analyse(str(baseline))
         tell(f"analysing {records:,} records ({written / 1e6:,.0f} MB)")
-        first, again = _analyse(place), _analyse(place)
+        options = [str(place), "--baseline", str(baseline), *(["--report"] if report else [])]
+        first, again = _analyse(*options), _analyse(*options)
     finally:
-        shutil.rmtree(place)
+        for each in (place, baseline):
+            shutil.rmtree(each, ignore_errors=True)
     if {first["records"], again["records"]} != {records}:
         raise BenchmarkError(f"of {records:,} records it found {first['records']:,} and {again['records']:,}")
+    if not first["compared_cells"] or first["compared_cells"] != again["compared_cells"]:
+        raise BenchmarkError("nothing was compared with the baseline")
     return {"records": records, "bytes": written, "first": _summed(first), "again": _summed(again)}
 
 
-def _analyse(place: Path) -> dict[str, Any]:
-    done = subprocess.run(  # noqa: S603 - this very Python, and a path made here
-        [sys.executable, "-m", "benchmarks.analysis_stages", str(place)], capture_output=True, text=True, check=False
-    )
+def _analyse(*options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.analysis_stages", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this Python, paths of ours
     if done.returncode:
         raise BenchmarkError(f"the analysis ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
     found: dict[str, Any] = json.loads(done.stdout)
@@ -79,9 +90,12 @@ def _analyse(place: Path) -> dict[str, Any]:
 
 def _summed(found: Mapping[str, Any]) -> dict[str, Any]:
     stages = found["stages"]
+    analysis = [stage for stage in stages if stage["name"] != REPORT]
+    return {"groups": found["groups"], "stages": stages, "analysis": _total(analysis), **_total(stages)}
+
+
+def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {
-        "groups": found["groups"],
-        "stages": stages,
         "seconds": sum(stage["seconds"] for stage in stages),
         "cpu_s": sum(stage["cpu_s"] for stage in stages),
         "peak_rss_mb": max(stage["peak_rss_mb"] for stage in stages),
@@ -91,7 +105,7 @@ def _summed(found: Mapping[str, Any]) -> dict[str, Any]:
 def growth(sizes: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """Exponents of growth between the two largest sizes: 1 is linear, 2 quadratic. None where the sizes are one.
 
-    Of wall and processor time without imports, and of the memory above that of the imports.
+    Of wall and processor time of the analysis without imports, and of the memory above that of the imports.
     """
     smaller, larger = sizes[-2], sizes[-1]
     if larger["records"] <= smaller["records"]:
@@ -103,7 +117,7 @@ def growth(sizes: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
 
 
 def _grown(size: Mapping[str, Any], name: str) -> float:
-    imports, *others = size["first"]["stages"]
+    imports, *others = (stage for stage in size["first"]["stages"] if stage["name"] != REPORT)
     if name == "memory":
         return float(max(max(stage["peak_rss_mb"] for stage in others) - imports["peak_rss_mb"], 1.0))
     return float(sum(stage[name] for stage in others))
@@ -125,7 +139,11 @@ def render(results: Mapping[str, Any]) -> str:
 
 def _rows(size: Mapping[str, Any]) -> list[dict[str, str]]:
     first, again = size["first"], size["again"]
-    pairs = [*zip(first["stages"], again["stages"], strict=True), ({**first, "name": "all"}, again)]
+    pairs = [
+        *zip(first["stages"], again["stages"], strict=True),
+        ({**first["analysis"], "name": "all of the analysis"}, again["analysis"]),
+        ({**first, "name": "and the report"}, again),
+    ]
     return [
         {
             "stage": one["name"],
@@ -145,6 +163,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--records", type=count, default=1_000_000, metavar="N", help="the largest size; also a 4th and a 16th of it"
     )
+    parser.add_argument("--no-report", action="store_true", help="measure the analysis alone, without charts and page")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where the records are invented (temporary)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     return parser

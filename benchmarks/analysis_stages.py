@@ -1,13 +1,13 @@
 """The stages of the analysis, each timed and weighed: what `benchmarks.analysis` runs in a process of its own.
 
-`python -m benchmarks.analysis_stages DIR [BASELINE]` prints one JSON document. The process is fresh, so that nothing is
-warm and memory is only what this analysis took.
+`python -m benchmarks.analysis_stages DIR` prints one JSON document. The process is fresh, so that nothing is warm and
+memory is only what this analysis took.
 """
 
+import argparse
 import gc
 import json
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+#: The stage behind all of the analysis.
+REPORT = "report"
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -66,24 +69,27 @@ def _peak_rss_mb() -> float:
     return next(peaks, float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)) * _MB_A_KIB
 
 
-def measure_stages(directory: Path, baseline: Path | None = None) -> dict[str, Any]:
-    """All stages on a results directory, compared with another; writes into it what a run's end writes.
+def measure_stages(directory: Path, baseline: Path | None = None, *, report: bool = False) -> dict[str, Any]:
+    """All stages on a results directory, compared with another where one is given.
 
     The stages of the analysis are those that it names itself. `requests.parquet` is read where it is there, and left
-    there: in the baseline, too.
+    there; with `report` all else that a run's end writes is written, too.
     """
     watch = Stopwatch()
     with watch.stage("import"):
         from analysis.summary import analyse, write_summary  # noqa: PLC0415 - importing is what is measured
-        from reports.render import write_reports  # noqa: PLC0415
-    analysis = analyse(directory, overrides={"baseline": str(baseline) if baseline else None}, watch=watch.stage)
+    overrides = None if baseline is None else {"baseline": str(baseline)}
+    analysis = analyse(directory, overrides=overrides, watch=watch.stage)
     summary, records = analysis.summary, analysis.records
     for name, work in LATER_STAGES.items():
         with watch.stage(name):
             work(records)
-    with watch.stage("report"):
-        write_summary(directory, analysis)
-        write_reports(directory, analysis)
+    if report:
+        with watch.stage(REPORT):
+            from reports.render import write_reports  # noqa: PLC0415 - drawing is imported by those who draw
+
+            write_summary(directory, analysis)
+            write_reports(directory, analysis)
     return {
         "records": len(records),
         "skipped": summary["validity"]["skipped_lines"],
@@ -95,11 +101,12 @@ def measure_stages(directory: Path, baseline: Path | None = None) -> dict[str, A
 
 def _time_series(records: pd.DataFrame) -> None:
     """Every second of the run, and every minute of each cell."""
+    from analysis.parts import rows_of  # noqa: PLC0415
     from analysis.timeseries import per_window  # noqa: PLC0415
 
     per_window(records, 1.0)
-    for rows in records.groupby("cell", observed=True).indices.values():
-        per_window(records.iloc[rows], 60.0)
+    for cell in records["cell"].unique():
+        per_window(records.iloc[rows_of(records, cell)], 60.0)
 
 
 def _curves(records: pd.DataFrame) -> None:
@@ -118,5 +125,14 @@ LATER_STAGES: dict[str, Callable[[pd.DataFrame], None]] = {
 }
 
 
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.analysis_stages")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--baseline", type=Path)
+    parser.add_argument("--report", action="store_true")
+    given = parser.parse_args()
+    print(json.dumps(measure_stages(given.directory, given.baseline, report=given.report)))
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure_stages(*map(Path, sys.argv[1:]))))
+    _main()

@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "bedrock": set(),
     "scenarios": {"bedrock"},
     "emulator": {"bedrock"},
-    "benchmarks": {"analysis", "bedrock", "emulator", "loadgen", "scenarios"},
+    "benchmarks": {"analysis", "bedrock", "emulator", "loadgen", "reports", "scenarios"},
     "loadgen": {"scenarios", "bedrock"},
     "locustfiles": {"loadgen"},
     "analysis": {"scenarios", "bedrock"},

@@ -132,3 +132,14 @@ def test_a_run_without_records_has_one_without_rows(tmp_path: Path) -> None:
     analyse(tmp_path)
 
     assert len(stored(tmp_path)) == 0
+
+
+def test_some_columns_are_those_of_all_with_or_without_it(run: Path) -> None:
+    whole = load_records(run).frame
+    from_files = load_records(run, columns=["model_id", "ended_at"]).frame
+    load_records(run, keep_parquet=True)
+    from_columns = load_records(run, columns=["model_id", "ended_at"]).frame
+
+    assert {"model_id", "ended_at", "cell", "process", "seq"} <= set(from_files) < set(whole)
+    pd.testing.assert_frame_equal(from_files, whole[list(from_files)])
+    pd.testing.assert_frame_equal(from_columns, from_files)

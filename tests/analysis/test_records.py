@@ -56,6 +56,16 @@ def test_values_survive_as_they_were_written(tmp_path: Path) -> None:
     assert {name: None if pd.isna(value) else value for name, value in row.items()} == expected
 
 
+@pytest.mark.parametrize("tokens", [2**30 - 1, 2**30, 2**31, 10**11])
+def test_large_counts_are_exact_and_so_are_their_sums(tmp_path: Path, tokens: int) -> None:
+    records = [make_record(seq, input_tokens=tokens, output_tokens=tokens) for seq in range(9)]
+
+    frame = load(tmp_path, *records).frame
+
+    assert (frame["input_tokens"] + frame["output_tokens"]).tolist() == [2 * tokens] * 9
+    assert frame["input_tokens"].sum() == 9 * tokens
+
+
 def test_latencies_are_those_of_the_contract(tmp_path: Path) -> None:
     start = STARTED_AT
     row = derived(

@@ -34,14 +34,14 @@ def test_its_lines_are_those_of_the_load_generator(tmp_path: Path) -> None:
         assert again == json.loads(line)
 
 
-def test_the_same_size_has_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("one", "other"):
-        write_directory(tmp_path / name, 600)
+def test_the_same_size_and_seed_have_the_same_bytes(tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("other", 0), ("next", 1)):
+        write_directory(tmp_path / name, 600, seed)
 
-    one, other = (
-        [path.read_bytes() for path in sorted((tmp_path / name).rglob("*.json*"))] for name in ("one", "other")
+    one, other, another = (
+        [path.read_bytes() for path in sorted((tmp_path / name).rglob("*.json*"))] for name in ("one", "other", "next")
     )
-    assert one == other
+    assert one == other != another
 
 
 def test_the_run_it_invents_is_sound(tmp_path: Path) -> None:
@@ -63,19 +63,25 @@ def test_it_measures_every_stage_at_three_sizes(tmp_path: Path) -> None:
     assert [size["records"] for size in results["sizes"]] == [500, 800, 3200]
     for size in results["sizes"]:
         for one in (size["first"], size["again"]):
-            names = [stage["name"] for stage in one["stages"]]
-            assert names == ["import", "load", "derive", "metrics", "time series", "curves"]
+            seconds = {stage["name"]: stage["seconds"] for stage in one["stages"]}
+            assert set(seconds) == {
+                "import", "load", "derive", "metrics", "objectives", "validity", "comparison", "tier comparison",
+                "verdict", "cost", "throttling", "saturation", "findings", "recovery", "time series", "curves",
+                "report",
+            }  # fmt: skip
             assert all(stage["seconds"] > 0 and stage["peak_rss_mb"] > 10 for stage in one["stages"])
-            assert one["seconds"] == pytest.approx(sum(stage["seconds"] for stage in one["stages"]))
+            assert one["seconds"] == pytest.approx(sum(seconds.values()))
+            assert one["analysis"]["seconds"] == pytest.approx(one["seconds"] - seconds["report"])
     assert done.stdout == render(results) + "\n"
     assert list((tmp_path / "records").iterdir()) == []
 
 
-def test_growth_is_the_power_of_the_records() -> None:
+def test_growth_is_the_power_of_the_records_in_the_analysis() -> None:
     def size(records: int, seconds: float, memory: float) -> dict[str, Any]:
         stages = [
             {"name": "import", "seconds": 1.0, "cpu_s": 1.0, "peak_rss_mb": 100.0},
             {"name": "load", "seconds": seconds, "cpu_s": 2.0 * seconds, "peak_rss_mb": 100.0 + memory},
+            {"name": "report", "seconds": 9.0, "cpu_s": 9.0, "peak_rss_mb": 900.0},
         ]
         return {"records": records, "first": {"stages": stages}}
 
