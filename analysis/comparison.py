@@ -258,7 +258,7 @@ def compare_runs(
             compared = threads.map(lambda pair: _compare_pair(this, baseline, pair, across, with_rounds=True), pairs)
             cells = list(compared)
     return Comparison(
-        cells=_judged(cells, threshold),
+        cells=judge_all(cells, threshold),
         only_here=tuple(cell.name for cell in only_here),
         only_in_baseline=tuple(cell.name for cell in only_there),
         differs=differs,
@@ -290,7 +290,7 @@ def compare_cells(
             across = [difference.what for difference in differs]
             found = _compare_pair(side, side, pair, across, with_rounds=with_rounds)
             cells.append(replace(found, compared=differs))
-    return Comparison(_judged(cells, threshold), (), (), (), threshold, _identity(side), spoiled)
+    return Comparison(judge_all(cells, threshold), (), (), (), threshold, _identity(side), spoiled)
 
 
 def tier_pairs(run: RunInfo) -> list[Pair]:
@@ -346,7 +346,7 @@ def _compare_pair(
         if metric == "first_answer_ms" and all(map(_same, values, seen)):
             continue  # nothing was thought before it was said: one figure, and one test
         seen = seen or values
-        found, rank = _latency(metric, *map(sample_of, values))
+        found, rank = compare_latency(metric, *map(sample_of, values))
         rows += found
         ranks |= rank
     rows += [row for metric in COMPARED_SHARES if (row := _share(metric, mine, theirs)) is not None]
@@ -370,7 +370,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one, other, equal_nan=True)
 
 
-def _latency(metric: str, new: Sample, old: Sample) -> tuple[list[Row], dict[str, dict[str, float]]]:
+def compare_latency(metric: str, new: Sample, old: Sample) -> tuple[list[Row], dict[str, dict[str, float]]]:
     """Rows and Mann-Whitney of one latency; nothing where neither side measured it."""
     if not new.n and not old.n:
         return [], {}
@@ -411,7 +411,7 @@ def trials_of(metric: str, records: pd.DataFrame) -> np.ndarray:
     return hits[flags(records["sent"])]
 
 
-def _judged(cells: Sequence[CellComparison], threshold: float) -> tuple[CellComparison, ...]:
+def judge_all(cells: Sequence[CellComparison], threshold: float) -> tuple[CellComparison, ...]:
     """The cells with every row judged, corrected for all rows of all cells together."""
     tested = [row for cell in cells for row in cell.rows if row.p_value is not None]
     corrected = iter(holm([row.p_value or 0.0 for row in tested]))

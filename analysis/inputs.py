@@ -5,6 +5,7 @@ Everything is optional but `run.json` itself: runs are killed, and a missing fig
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,12 +223,15 @@ def _phases(entries: list[Any]) -> tuple[Phase, ...]:
 
 
 def read_health(directory: Path, cell: str) -> pd.DataFrame:
-    """Health lines of all processes of a cell: one row per process and second, by time; broken lines left out.
+    """Health lines of all processes of a cell: one row per process and second, by time; what cannot be read left out.
 
     Columns: process, at (Unix s), hub_lag_ms (the worst of that second), cpu_pct (of one core), in_flight (calls).
     """
     files = RunDirectory(directory).cell(cell).all_health()
-    tables = [HEALTH_SCHEMA.empty_table(), *(read_jsonl(path, HEALTH_SCHEMA).table for path in files)]
+    tables = [HEALTH_SCHEMA.empty_table()]
+    for path in files:
+        with suppress(OSError):  # then its process has no figures, and the checks say so
+            tables.append(read_jsonl(path, HEALTH_SCHEMA).table)
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     return frame.sort_values("at", kind="stable", ignore_index=True)
 

@@ -17,7 +17,7 @@ from analysis.parquet_store import Stored, StoreWriter, fingerprint, read_rows, 
 from analysis.record_checks import LONGEST_RUN_S, CheckedRows, check_rows
 from analysis.record_columns import ColumnBuilder, Columns, Positions, to_frame
 from analysis.record_schema import KEPT, SCHEMA, TEXT, UNIQUE_TEXT, Flags, Floats
-from scenarios.run_directory import RunDirectory
+from scenarios.run_directory import RunDirectory, RunDirectoryError
 
 _IDENTITY = ["cell", "process", "seq", "message_id", "attempt", "intended_at"]
 
@@ -53,8 +53,16 @@ def load_records(
     where `run_id` is known; an empty directory gives an empty frame with the same columns.
 
     With `keep_parquet` all fields are left in `requests.parquet`, which is read in place of unchanged record files.
+    RunDirectoryError where a record file cannot be read: figures without its records would be wrong.
     """
     names = [name for name in KEPT if name in columns or name in _IDENTITY]
+    try:
+        return _load(directory, run_id, names, keep_parquet=keep_parquet)
+    except OSError as error:
+        raise RunDirectoryError(f"Cannot read {error.filename or directory}: {error.strerror or error}") from error
+
+
+def _load(directory: Path, run_id: str | None, names: Sequence[str], *, keep_parquet: bool) -> RecordSet:
     files = sorted(directory.glob("cells/*/requests-*.jsonl"))
     path = RunDirectory(directory).requests_parquet
     current = fingerprint(directory, files, run_id)

@@ -5,7 +5,9 @@ the first window whose p95 is at most 10 % above that of the baseline before the
 window begins. Windows are as narrow as leaves the usual one its 72 answers, so `window_s` is also the resolution.
 """
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ _FEWEST_WINDOWS = 3
 _LOUD = ("spike", "burst")
 _BEFORE = ("baseline", "steady")
 _AFTER = ("recovery", "steady", "baseline")
+_KNOWN = frozenset({*_LOUD, *_BEFORE, *_AFTER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +60,30 @@ def recoveries(records: pd.DataFrame, window: CellWindow) -> list[Recovery] | No
     `records` are the judged ones of the cell. Answers alone have a latency: a service that throttles everything has no
     p95, and so has not recovered.
     """
-    spikes = [phase for phase in window.phases if phase.name in _LOUD]
+    phases = _by_kind(window.phases)
+    spikes = [phase for phase in phases if phase.name in _LOUD]
     if not spikes:
         return None
     answered = records[flags(records["ok"]) & flags(records["ends_message"])]
-    return [_recover(answered, window, spikes[0], metric) for metric in METRICS]
+    return [_recover(answered, phases, spikes[0], metric) for metric in METRICS]
 
 
-def _recover(answered: pd.DataFrame, window: CellWindow, spike: Phase, metric: str) -> Recovery:
+def _by_kind(phases: Sequence[Phase]) -> list[Phase]:
+    """The phases under the names that their pattern gave them: `rush-spike` of a stage `rush` is a spike.
+
+    Several phases of a stage carry its name before their own; a name alone may end as it likes.
+    """
+    parts = [phase.name.rpartition("-") for phase in phases]
+    stages = Counter(stage for stage, _, kind in parts if kind in _KNOWN)
+    return [
+        replace(phase, name=kind) if kind in _KNOWN and (not stage or stages[stage] > 1) else phase
+        for phase, (stage, _, kind) in zip(phases, parts, strict=True)
+    ]
+
+
+def _recover(answered: pd.DataFrame, phases: Sequence[Phase], spike: Phase, metric: str) -> Recovery:
     values, at = floats(answered[metric]), floats(answered["intended_at"])
-    before = [phase for phase in window.phases if phase.name in _BEFORE and phase.started_at < spike.started_at]
+    before = [phase for phase in phases if phase.name in _BEFORE and phase.started_at < spike.started_at]
     baseline = _p95(values, at, before)
     during = _p95(values, at, [spike])
 
@@ -74,7 +91,7 @@ def _recover(answered: pd.DataFrame, window: CellWindow, spike: Phase, metric: s
         given = {"worst_after_p95_ms": None, "window_s": None, "recovery_s": None, **figures}
         return Recovery(metric, baseline, during, reason=reason, **given)
 
-    end = _end_of_calm(window, spike)
+    end = _end_of_calm(phases, spike)
     if not before:
         return found("no baseline came before it")
     if baseline is None:
@@ -100,10 +117,10 @@ def _p95(values: Floats, at: Floats, phases: list[Phase]) -> float | None:
     return describe(values[inside], {"p95": 0.95}).estimates["p95"].value
 
 
-def _end_of_calm(window: CellWindow, spike: Phase) -> float | None:
+def _end_of_calm(phases: Sequence[Phase], spike: Phase) -> float | None:
     """The end of the calm phases that follow the spike; None if none does."""
     end = spike.ended_at
-    for phase in window.phases:
+    for phase in phases:
         if phase.started_at >= spike.started_at and phase is not spike and phase.ended_at is not None:
             if phase.name not in _AFTER:
                 break

@@ -22,7 +22,7 @@ _COLUMNS = ["cell", "model", "model_id", "region", "service_tier", "started_at",
             "input_tokens", "output_tokens", "cache_write_tokens"]  # fmt: skip
 
 _NO_REGION = ""
-_MINUTE_KEYS = ["cell", "model", "model_id", "region", "clock", "minute"]
+_MINUTE_KEYS = ["cell", "model", "model_id", "region", "minute"]
 _COUNTS = ["offered", "throttled", "overloaded"]
 _TOKENS = ["tokens", "quota_tokens", "offered_tokens", "offered_quota_tokens"]
 
@@ -102,15 +102,15 @@ def _by_minute(sent: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         + timed["cache_write_tokens"].fillna(0)
         + timed["output_tokens"] * burndown.astype("Float64")
     )
-    begins = timed["cell"].map(_first_calls(timed)).astype(np.float64)
+    first_calls = _first_calls(timed)
+    since_s = floats(timed["started_at"]) - floats(timed["cell"].map(first_calls).astype(np.float64))
     rows = pd.DataFrame(
         {
             "cell": timed["cell"],
             "model": timed["model"],
             "model_id": timed["model_id"],
             "region": _with_blank(timed["region"]),
-            "clock": begins,
-            "minute": ((floats(timed["started_at"]) - floats(begins)) // 60.0).astype(np.int64),
+            "minute": (since_s // 60.0).astype(np.int64),
             "throttled": timed["throttled"],
             "overloaded": timed["overloaded"],
             "tokens": floats(tokens),
@@ -119,13 +119,15 @@ def _by_minute(sent: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     )
     groups = rows.groupby(_MINUTE_KEYS, sort=True, observed=True)
     table = groups.agg(offered=("minute", "size"), throttled=("throttled", "sum"), overloaded=("overloaded", "sum"))
-    table[["tokens", "quota_tokens"]] = groups[["tokens", "quota_tokens"]].sum(min_count=1)
-    means = rows.groupby(["cell", "model"], observed=True)[["tokens", "quota_tokens"]].mean().add_prefix("mean_")
-    table = table.reset_index().merge(means.reset_index(), on=["cell", "model"])
-    refused = table["throttled"] + table["overloaded"]
     for name in ("tokens", "quota_tokens"):
+        table[name] = groups[name].sum(min_count=1)
+        known = pd.DataFrame({"sum": table[name], "count": groups[name].count()})
+        sums = known.groupby(["cell", "model"], observed=True).transform("sum")
+        mean = sums["sum"] / sums["count"].where(sums["count"] > 0)
         # A mean that nobody knows leaves the sum unknown.
-        table[f"offered_{name}"] = table[name].fillna(0.0) + table[f"mean_{name}"] * refused
+        table[f"offered_{name}"] = table[name].fillna(0.0) + mean * (table["throttled"] + table["overloaded"])
+    table = table.reset_index()
+    table["clock"] = table["cell"].map(first_calls).astype(np.float64)
     return table
 
 

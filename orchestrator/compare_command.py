@@ -95,6 +95,8 @@ def _pair(text: str, cells: Sequence[CellInfo]) -> Pair:
     known = {cell.name: cell for cell in cells}
     if len(names) != 2:
         raise CompareError(f"--cells: {text!r} is not two cells, like us-flex-small-u30,us-default-small-u30")
+    if names[0] == names[1]:
+        raise CompareError(f"--cells: {names[0]!r} is no other cell than itself")
     for name in names:
         if name not in known:
             raise RunDirectoryError(f"--cells: the run has no cell {name!r}.{did_you_mean(name, known)}")

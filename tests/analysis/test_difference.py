@@ -46,11 +46,12 @@ def worse(draw: Draw, n: int, factor: float, seed: int, threshold: float) -> boo
 
 @pytest.mark.parametrize("draw", [lognormal, bimodal])
 def test_identical_runs_are_called_worse_in_at_most_one_of_twenty_draws(draw: Draw) -> None:
-    assert sum(worse(draw, 500, 1.0, seed, threshold=0.0) for seed in range(500)) <= 25
+    """`python -m benchmarks.statistics` makes 500 draws of more services (docs/accuracy.md)."""
+    assert sum(worse(draw, 500, 1.0, seed, threshold=0.0) for seed in range(120)) <= 6
 
 
-def test_a_shift_of_15_percent_is_found_in_at_least_95_of_100_draws() -> None:
-    assert sum(worse(lognormal, 2_000, 1.15, seed, threshold=0.10) for seed in range(100)) >= 95
+def test_a_shift_of_15_percent_is_found_in_at_least_95_percent_of_the_draws() -> None:
+    assert sum(worse(lognormal, 2_000, 1.15, seed, threshold=0.10) for seed in range(60)) >= 57
 
 
 @pytest.mark.parametrize("q", QUANTILES)

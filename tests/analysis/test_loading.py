@@ -4,8 +4,11 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from analysis.loading import load_records
 from analysis.summary import analyse
+from scenarios.run_directory import RunDirectoryError
 from tests.support.run_builder import CellSpec, build_run, make_record, synthetic_records, write_records, write_run
 
 SOUND = json.dumps(make_record(5)).encode() + b"\n"
@@ -79,3 +82,24 @@ def test_a_place_that_takes_no_columns_costs_the_columns_alone(tmp_path: Path) -
 
     assert len(load_records(tmp_path, keep_parquet=True).frame) == 3
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "cells", "requests.parquet"}
+
+
+def test_a_record_file_that_cannot_be_read_is_one_sentence_and_no_figure_without_it(tmp_path: Path) -> None:
+    write_run(tmp_path, {"a": [make_record()]})
+    gone = tmp_path / "cells" / "a" / "requests-9.jsonl"
+    gone.symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(RunDirectoryError, match=r"requests-9\.jsonl: No such file"):
+        analyse(tmp_path)
+
+
+def test_health_that_cannot_be_read_is_missing_and_said_to_be(tmp_path: Path) -> None:
+    build_run(tmp_path, [CellSpec("a")])
+    health = tmp_path / "cells" / "a" / "health-0.jsonl"
+    health.unlink()
+    health.mkdir()
+
+    checks = {check["name"]: check for check in analyse(tmp_path).summary["validity"]["checks"]}
+
+    assert checks["hub_lag_p99_ms"]["status"] == "WARN"
+    assert checks["hub_lag_p99_ms"]["reason"] == "No figures of hub_lag_p99_ms in a"

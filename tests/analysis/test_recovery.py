@@ -81,3 +81,18 @@ def test_what_cannot_be_known_says_why(tmp_path: Path, phases: Any, reason: str)
 
 def test_without_a_spike_there_is_nothing_to_recover_from(tmp_path: Path) -> None:
     assert recovery_of(tmp_path, lambda _: 300.0, phases=(("steady", 0.0, 60.0),)) == {}
+
+
+@pytest.mark.parametrize(("stage", "last"), [("rush-", "recovery"), ("stage2-", "recovery"), ("rush-", "after")])
+def test_phases_that_carry_the_name_of_their_stage_are_known_by_their_own(
+    tmp_path: Path, stage: str, last: str
+) -> None:
+    phases = ((f"{stage}baseline", 0.0, 20.0), (f"{stage}spike", 20.0, 30.0), (f"{stage}{last}", 30.0, 60.0))
+
+    found = recovery_of(tmp_path, lambda at: 300.0 if at < 20 else 900.0 if at < 40 else 329.0, phases=phases)
+
+    assert found["recovery_s"] == (10.0 if last == "recovery" else None)
+
+
+def test_a_stage_that_is_called_after_a_spike_is_none(tmp_path: Path) -> None:
+    assert recovery_of(tmp_path, lambda _: 300.0, phases=(("before-spike", 0.0, 30.0), ("calm", 30.0, 60.0))) == {}

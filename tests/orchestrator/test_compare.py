@@ -73,6 +73,7 @@ def test_a_threshold_of_ones_own_is_used(runs: Path, capsys: pytest.CaptureFixtu
         (["slow", "old", "--across", "modle"], "Did you mean model?"),
         (["slow", "old", "--regression-threshold", "a lot"], "'a lot' is not a share"),
         (["same", "--cells", "us-flex"], "is not two cells"),
+        (["same", "--cells", "us-flex,us-flex"], "no other cell than itself"),
         (["same", "--cells", "us-flex,us-defaul"], "Did you mean us-default?"),
         (["same", "old", "--cells", "us-flex,us-default"], "neither a BASELINE nor --across"),
         (["slow", "old", "--format", "yaml"], "--format: 'yaml' is not one of text, json"),
