@@ -47,7 +47,9 @@ class ComparisonView:
 def baseline_view(material: Material) -> ComparisonView | None:
     """The run against its baseline; None without one."""
     found = material.summary.get("comparison")
-    return _view(found, comparison.sentence(found), "baseline", "Changes by cell", str(found["status"])) if found else None
+    return (
+        _view(found, comparison.sentence(found), "baseline", "Changes by cell", str(found["status"])) if found else None
+    )
 
 
 def tiers_view(material: Material) -> ComparisonView | None:

@@ -72,9 +72,13 @@ def test_the_page_is_silent_asks_for_nothing_and_fits(opened: dict[str, Opened],
 
 def test_each_chart_is_shown_once_in_the_colours_of_the_scheme(opened: dict[str, Opened]) -> None:
     for width, scheme in product((390, 1440), SCHEMES):
-        shown = opened["27 cells"].look(width, scheme).evaluate(
-            "[...document.querySelectorAll('figure')].map(f => [...f.querySelectorAll('.chart')]"
-            ".filter(c => c.checkVisibility()).map(c => c.className))"
+        shown = (
+            opened["27 cells"]
+            .look(width, scheme)
+            .evaluate(
+                "[...document.querySelectorAll('figure')].map(f => [...f.querySelectorAll('.chart')]"
+                ".filter(c => c.checkVisibility()).map(c => c.className))"
+            )
         )
 
         assert shown == [["chart narrow-only" if width == 390 else "chart wide-only"]] * 6
@@ -114,7 +118,8 @@ def test_the_keyboard_comes_first_to_the_link_that_skips(opened: dict[str, Opene
 def colours_of_charts(page: Page) -> set[str]:
     """Fill colours of the texts of charts that are shown."""
     found: list[str] = page.evaluate(
-        "[...document.querySelectorAll('.chart text')].filter(t => t.checkVisibility()).map(t => getComputedStyle(t).fill)"
+        "[...document.querySelectorAll('.chart text')].filter(t => t.checkVisibility())"
+        ".map(t => getComputedStyle(t).fill)"
     )
     return {re.sub(r"\s+", " ", colour) for colour in found}
 

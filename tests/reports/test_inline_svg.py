@@ -95,7 +95,8 @@ def test_text_stays_text_whatever_it_contains(hostile: str) -> None:
 def test_nothing_but_shapes_and_texts_is_kept() -> None:
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="72pt" height="72pt">'
-        '<script>alert(1)</script><foreignObject><b>x</b></foreignObject><a xlink:href="javascript:x"><path d="M 0 0"/></a>'
+        "<script>alert(1)</script><foreignObject><b>x</b></foreignObject>"
+        '<a xlink:href="javascript:x"><path d="M 0 0"/></a>'
         '<path d="M 0 0 L 1.234 5 L 2 3 z" onclick="alert(1)" style="background:url(http://x)"/>'
         '<image xlink:href="http://evil.example/x.png" width="1"/><use xlink:href="http://evil.example#a"/></svg>'
     )
