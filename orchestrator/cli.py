@@ -33,7 +33,7 @@ from orchestrator.command_line import (
 from orchestrator.consent import require_consent
 from orchestrator.doctor_findings import EPILOG as DOCTOR_EPILOG
 from orchestrator.exit_codes import ExitCode, worst
-from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS
+from orchestrator.flags import RUN_ONLY, SCENARIO_FLAGS, without_secrets
 from orchestrator.identity import new_run_id
 from orchestrator.known_quotas import with_known_quotas
 from orchestrator.other_commands import COMMANDS, Command
@@ -269,6 +269,7 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
             if not as_json:
                 with reader_may_leave(sys.stdout):
                     _print_result(results[-1])
+            _publish(results[-1], preparation.settings.options.webhook_url, as_json=as_json)
             if signals.asked_to_stop:
                 break
         if as_json:
@@ -308,7 +309,8 @@ def _run_one(preparation: Preparation, arguments: list[str], signals: Signals) -
     from orchestrator.suite import run_suite  # noqa: PLC0415
 
     at = now()
-    start = RunStart(new_run_id(preparation.settings.scenario.name, at), tuple(arguments), at)
+    recorded = tuple(without_secrets(arguments))
+    start = RunStart(new_run_id(preparation.settings.scenario.name, at), recorded, at)
     progress = make_progress(as_events=preparation.settings.options.output_format == "json")
     try:
         return run_suite(preparation, start, progress, signals)
@@ -327,7 +329,23 @@ def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
         print_json(_result_document(result))
     else:
         _print_result(result)
+    _publish(result, None, as_json=output_format == "json")
     return result.exit_code
+
+
+def _publish(result: "SuiteResult", webhook_url: str | None, *, as_json: bool) -> None:
+    """Tell GitHub and the webhook, where there is one; in JSON mode stderr belongs to the events."""
+    from orchestrator.outlets import add_to_job_summary, annotate, post_to_webhook  # noqa: PLC0415 - brings reports
+
+    def say(text: str) -> None:
+        sys.stderr.write((event_line("note", {"text": text}) if as_json else mask_accounts(text)) + "\n")
+
+    with reader_may_leave(sys.stderr):
+        add_to_job_summary(result.directory, os.environ, say)
+        if not as_json:
+            annotate(result.directory, result.summary, os.environ, say)
+        if webhook_url is not None:
+            post_to_webhook(webhook_url, result.directory, result.summary, say)
 
 
 def _result_document(result: "SuiteResult") -> dict[str, Any]:

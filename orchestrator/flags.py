@@ -1,12 +1,13 @@
 """The flags of `run` and `plan`: what each sets, its environment variables, how its text is read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bedrock.yaml_documents import KeyPath
+from orchestrator.webhook import read_webhook_url
 from scenarios.field_types import NO_LIMIT, did_you_mean
 from scenarios.request_values import parse_metadata, parse_stop_sequences
 from scenarios.units import parse_share
@@ -125,6 +126,8 @@ class Flag:
     in_listing: bool = True
     #: Whether it takes away a safety catch: then nobody is ever sent to it who meant something else.
     is_dangerous: bool = False
+    #: Whether its value must not be recorded or shown anywhere.
+    is_secret: bool = False
 
     @property
     def name(self) -> str:
@@ -329,6 +332,14 @@ RUN_ONLY = (
         in_listing=False,
         is_dangerous=True,
     ),
+    Flag(
+        "--webhook-url",
+        read_webhook_url,
+        "post the result to this address, as Slack takes it; better given as the variable, for it is a secret",
+        "URL",
+        in_listing=False,
+        is_secret=True,
+    ),
     Flag("--dry-run", _switch, "print the plan and send nothing, like plan", default=False, in_listing=False),
     Flag(
         "--format",
@@ -350,3 +361,13 @@ RUN_ONLY = (
         is_dangerous=True,
     ),
 )
+
+
+def without_secrets(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command without the flags whose values are secrets."""
+    secret = [flag.text for flag in RUN_ONLY if flag.is_secret]
+    return [
+        text
+        for before, text in zip(("", *arguments), arguments, strict=False)
+        if before not in secret and text not in secret and text.partition("=")[0] not in secret
+    ]

@@ -7,7 +7,7 @@ value is checked by the same rules wherever it was given, and a message names th
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ _ENVIRONMENT = "environment "
 #: The SDK's own variables name a region where nothing else does: they do not take the place of a scenario's regions.
 _SDK_VARIABLES = tuple(f"{_ENVIRONMENT}{variable}" for flag in RUN_ONLY for variable in flag.more_env_vars)
 
+#: Names of settings that are recorded nowhere.
+_SECRETS = frozenset(flag.name for flag in RUN_ONLY if flag.is_secret)
+
 #: Values of flags as argparse leaves them: text, True for a switch, None where not given; a list for `--set`.
 Arguments = Mapping[str, str | bool | list[str] | None]
 
@@ -68,6 +71,8 @@ class RunOptions:
     output_format: str
     assume_yes: bool
     dry_run: bool
+    #: Whoever knows it can write to somebody's chat.
+    webhook_url: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Settings:
     scenario_file: Path
     options: RunOptions
     sources: Mapping[str, str]
-    #: Environment variables that set a value in force.
+    #: Environment variables that set a value in force, but secrets.
     environment: Mapping[str, str]
     #: Names the place of a value for a message.
     places: Places
@@ -208,7 +213,8 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
         **{flag.name: run_only[flag.name].value if flag.name in run_only else flag.default for flag in RUN_ONLY}
     )
     sources = merged.sources() | {name: given.source for name, given in run_only.items()}
-    variables = {source.removeprefix(_ENVIRONMENT) for source in sources.values() if source.startswith(_ENVIRONMENT)}
+    shown = {name: source for name, source in sources.items() if name not in _SECRETS}
+    variables = {source.removeprefix(_ENVIRONMENT) for source in shown.values() if source.startswith(_ENVIRONMENT)}
     return Settings(
         _with_absolute_paths(scenario, merged),
         scenario_file,

@@ -25,6 +25,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_CONFIG_LINES = 400
 
 
+#: Files that the page links to, in the same directory, and what they hold.
+FILES = (
+    ("token_data.jsonl", "a line per attempt"),
+    ("summary.json", "all numbers"),
+    ("junit.xml", "a test case per judgement"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PageFigure:
     """A chart as the page shows it: elements for desktop and phone, the words around them, and where it stands."""
@@ -78,8 +86,8 @@ def page_figures(charts: Sequence[Chart], pictures: Sequence[Pictures]) -> PageF
     return PageFigures(figures, styles.css())
 
 
-def render_html(material: Material, time: Timeline, figures: PageFigures, config: str | None) -> str:
-    """The page; `config` is the text of effective.yaml, None without one."""
+def render_html(material: Material, time: Timeline, figures: PageFigures, config: str | None, csv: str) -> str:
+    """The page; `config` is the text of effective.yaml, None without one; `csv` the name of the cells' CSV file."""
     template = _environment().get_template("report.html")
     return template.render(
         description=material.run.get("description"),
@@ -97,6 +105,7 @@ def render_html(material: Material, time: Timeline, figures: PageFigures, config
         definitions=DEFINITIONS,
         config=_config_lines(config),
         config_limit=MAX_CONFIG_LINES,
+        files=[(csv, "a row per cell"), *FILES],
         **_first_screen(material),
         **_sections(material),
     )

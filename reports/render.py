@@ -28,11 +28,13 @@ def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
     time = timeline(material)
     charts = all_charts(material, time)
     pictures = [render(chart) for chart in charts]
+    csv = directory / f"consolidated_results_{timestamp(material)}.csv"
+    page = render_html(material, time, page_figures(charts, pictures), _effective_config(names), csv.name)
     texts = {
-        names.report_html: render_html(material, time, page_figures(charts, pictures), _effective_config(names)),
+        names.report_html: page,
         names.summary_md: render_markdown(material),
         names.junit_xml: render_junit(material),
-        directory / f"consolidated_results_{timestamp(material)}.csv": consolidated_csv(material),
+        csv: consolidated_csv(material),
         names.token_data: token_lines(material),
     }
     for path, text in texts.items():

@@ -29,9 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_aws_environment() -> Iterator[None]:
-    """Dummy credentials and region; nothing of the user's AWS configuration, and no proxy for loopback."""
+    """Dummy credentials and region; nothing of the user's AWS configuration or CI, and no proxy for loopback."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "GITHUB_", "WEBHOOK_URL"))]:
             patch.delenv(name)
         patch.setenv("AWS_ACCESS_KEY_ID", "emulator")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")

@@ -31,9 +31,12 @@ _NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
-    """A comparison on the page: one sentence, its worst lines, what could not be compared or differs, the table."""
+    """A comparison on the page: one sentence, its worst lines, what could not be compared or differs, the table.
 
-    status: str
+    `status` is None where nothing is judged: tiers are a choice, not an earlier version of each other.
+    """
+
+    status: str | None
     tone: str
     sentence: str
     regressions: tuple[str, ...]
@@ -44,7 +47,9 @@ class ComparisonView:
 def baseline_view(material: Material) -> ComparisonView | None:
     """The run against its baseline; None without one."""
     found = material.summary.get("comparison")
-    return _view(found, comparison.sentence(found), "baseline", "Changes by cell") if found else None
+    return (
+        _view(found, comparison.sentence(found), "baseline", "Changes by cell", str(found["status"])) if found else None
+    )
 
 
 def tiers_view(material: Material) -> ComparisonView | None:
@@ -59,11 +64,12 @@ def tiers_view(material: Material) -> ComparisonView | None:
     return _view(found, sentence, "tiers", "Service tiers against the default tier")
 
 
-def _view(found: Mapping[str, Any], sentence: str, name: str, caption: str) -> ComparisonView:
-    status = str(found["status"])
+def _view(
+    found: Mapping[str, Any], sentence: str, name: str, caption: str, status: str | None = None
+) -> ComparisonView:
     return ComparisonView(
         status=status,
-        tone=tone_of(status),
+        tone=tone_of(status or ""),
         sentence=sentence,
         regressions=_some(found["regressions"]),
         remarks=(*_some(found["gaps"]), *_some([_difference(each) for each in found["differs"]])),

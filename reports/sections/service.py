@@ -104,7 +104,7 @@ def _per_minute(section: Mapping[str, Any]) -> list[Table]:
         text_column("Cell"), text_column("Model"), Column("Minute"), Column("Requests offered"), Column("accepted"),
         Column("Tokens offered", "estimated"), Column("accepted"),
     )  # fmt: skip
-    note = "Compare with the account's quotas of requests and tokens a minute."
+    note = "A minute counts from the first call of its cell."
     return [Table("throttling-per-minute", "Load and quota, minute by minute", columns, rows, note=note, rest=rest)]
 
 

@@ -23,6 +23,7 @@ import pytest
 from bedrock.catalog import default_catalog
 from orchestrator.live import record_cost_usd
 from scenarios.run_directory import RunDirectory
+from tests.support.webhook import SECRET, receiving
 
 pytestmark = pytest.mark.e2e
 
@@ -228,11 +229,14 @@ def test_a_report_is_made_again_from_the_files_and_ends_like_its_verdict(tiny, t
     assert copy.report_html.exists()
 
 
-def test_an_interrupted_suite_drains_reports_and_ends_with_2(tmp_path):
-    process = start(tmp_path, LONG)
-    until(lambda: record_count(tmp_path) >= 10)
-    process.send_signal(signal.SIGTERM)
-    ended = wait(process, tmp_path)
+def test_an_interrupted_suite_drains_reports_tells_everybody_and_ends_with_2(tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "job.md"))
+    with receiving() as (webhook, bodies):
+        process = start(tmp_path, LONG, "--webhook-url", webhook)
+        until(lambda: record_count(tmp_path) >= 10)
+        process.send_signal(signal.SIGTERM)
+        ended = wait(process, tmp_path)
 
     assert ended.exit_code == 2, ended.stderr
     assert ended.directory.report_html.exists()
@@ -241,6 +245,11 @@ def test_an_interrupted_suite_drains_reports_and_ends_with_2(tmp_path):
     sent = {record["request_id"] for record in records_of(ended.directory) if record["started_at"] is not None}
     assert sent == {entry["request_id"] for entry in truth_of(ended.directory)}, "nothing is lost at the end"
     assert "Verdict: " in ended.stdout
+    assert "The run was interrupted; results are partial" in json.loads(bodies[0])["text"]
+    assert "\n::warning title=INCONCLUSIVE%3A long::The run was interrupted" in ended.stderr
+    assert (tmp_path / "job.md").read_text() == ended.directory.summary_md.read_text()
+    written = [path.read_bytes() for path in ended.directory.path.rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in content for content in [*written, (ended.stdout + ended.stderr).encode()])
     assert_nothing_is_left(tmp_path)
 
 

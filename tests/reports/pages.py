@@ -19,7 +19,7 @@ OBJECTIVES = [
     "ttft_ms p99 < 900ms for service_tier=flex",
 ]
 
-_DATA_URI = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
+_PICTURES = re.compile(r'(?<=-only">)<svg.*?</svg>(?=</div>)|(?<=<style id="chart-styles">).*?(?=</style>)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def degenerate_runs(root: Path) -> dict[str, Path]:
 
 
 def without_pictures(page: str) -> str:
-    """The page with every picture replaced by a word: pictures depend on the fonts of the machine."""
-    return _DATA_URI.sub("data:PICTURE", page)
+    """The page with every drawing and its styles replaced by a word: they depend on the fonts of the machine."""
+    return _PICTURES.sub("PICTURE", page)
 
 
 @dataclass
@@ -119,8 +119,11 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = Tag(tag, {name: value or "" for name, value in attrs})
         self.tags.append(element)
-        if tag not in {"meta", "img", "source", "br", "path", "circle", "rect"}:
+        if tag not in {"meta", "br"}:
             self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(Tag(tag, {name: value or "" for name, value in attrs}))
 
     def handle_endtag(self, tag: str) -> None:
         if tag in [element.name for element in self._open]:

@@ -6,8 +6,8 @@ import pytest
 
 from reports.charts.rows import MAX_ROWS as CHART_ROWS
 from reports.markdown import MAX_BYTES
+from reports.sections.cells import MAX_CELLS
 from reports.style import NARROW
-from reports.table import MAX_ROWS as TABLE_ROWS
 from reports.timeline import MAX_DOTS
 from tests.reports.pages import Page, Rendered
 
@@ -27,14 +27,17 @@ def test_every_section_of_the_page_is_explained(small_run: Rendered) -> None:
     assert [heading for heading in headings[1:] if f"**{heading}" not in GUIDE and f"**{heading}.**" not in GUIDE] == []
 
 
-def test_the_picture_is_there_and_small() -> None:
-    assert 10_000 < (ROOT / "docs" / "images" / "report.png").stat().st_size < 300_000
+def test_the_pictures_are_there_and_small() -> None:
+    pictures = sorted((ROOT / "docs" / "images").glob("report*.png"))
+
+    assert [path.stem for path in pictures] == ["report", "report-dark", "report-phone", "report-print"]
+    assert all(10_000 < path.stat().st_size < 300_000 for path in pictures)
 
 
-@pytest.mark.parametrize("number", ["3,000", "60 cells", "lists 150", "64 KB", "384 px"])
+@pytest.mark.parametrize("number", ["3,000", "60 cells", "lists 500", "64 KB", "384 px"])
 def test_limits_named_in_the_guide_are_the_ones_in_force(number: str) -> None:
     in_force = {
-        f"{MAX_DOTS:,}", f"{CHART_ROWS} cells", f"lists {TABLE_ROWS}", f"{MAX_BYTES // 1000} KB",
+        f"{MAX_DOTS:,}", f"{CHART_ROWS} cells", f"lists {MAX_CELLS}", f"{MAX_BYTES // 1000} KB",
         f"{NARROW.width_px} px",
     }  # fmt: skip
     assert number in in_force

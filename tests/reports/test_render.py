@@ -45,7 +45,7 @@ def test_nothing_hostile_becomes_an_element_or_a_handler(hostile_run: Rendered) 
     page = Page(hostile_run.text("report.html"))
 
     assert not page.all("script")
-    assert all(tag.attributes["src"].startswith("data:image/svg+xml") for tag in page.all("img"))
+    assert not page.all("img")
     assert not [name for tag in page.tags for name in tag.attributes if name.startswith("on")]
     assert "&lt;script&gt;alert(&#39;pwned&#39;)&lt;/script&gt;" in hostile_run.text("report.html")
 

@@ -70,17 +70,6 @@ def test_text_is_drawn_as_it_is_whatever_it_contains(hostile: str) -> None:
     assert not list(root.iter(f"{SVG}script"))
 
 
-def test_the_dark_variant_differs_in_colours_only() -> None:
-    light = svg()
-    dark = style.recolour(light)
-    colour = re.compile(rb"#[0-9a-f]{6}")
-
-    assert colour.sub(b"", light) == colour.sub(b"", dark)
-    assert LIGHT.surface.encode() not in dark
-    assert DARK.surface.encode() in dark
-    assert not {c.encode() for c in LIGHT.series} & set(colour.findall(dark)) - {c.encode() for c in DARK.series}
-
-
 def test_no_text_is_smaller_than_12_px() -> None:
     sizes = [float(size) for size in re.findall(r"font-size:([\d.]+)px", svg().decode())]
 
