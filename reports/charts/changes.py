@@ -1,0 +1,219 @@
+"""Changes against a baseline with their intervals (forest plot): a row per cell and figure."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+from analysis.comparison import DEFAULT_THRESHOLD, SHARE_THRESHOLD, Change, Comparison, Row, change_text
+from reports import style
+from reports.charts.rows import Rows, label_rows, legend_key, number_column
+from reports.charts.wording import highest
+from reports.style import Canvas
+from reports.text import clean
+
+#: More rows than this are not read; those that changed most are kept, and the caption says so.
+MAX_ROWS = 60
+
+#: Figure -> what its row is called.
+NAMES: Mapping[str, str] = {
+    "ttft_ms": "TTFT",
+    "first_answer_ms": "first answer",
+    "e2e_ms": "response",
+    "tpot_ms": "TPOT",
+    "throttle_rate": "throttled",
+    "error_rate": "errors",
+    "sla_compliance": "in SLA",
+}
+#: Rows of figures that are better when higher say so.
+_UPWARD = {"in SLA": "in SLA (↑ better)"}
+#: Verdict -> position of its colour in the palette (None: grey) and its marker.
+_LOOKS: Mapping[Change, tuple[int | None, str]] = {
+    Change.REGRESSED: (1, "D"),
+    Change.IMPROVED: (2, "s"),
+    Change.WITHIN_NOISE: (None, "o"),
+}
+_HEADING = 1.2
+_FRAME_PX = 46
+_EVEN_RATIO = 2.5
+_WIDEST = 100.0
+#: Ratios that have a tick where changes are many times as large as the baseline.
+_RATIO_TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+_FEW_RATIO_TICKS = (0.01, 0.1, 0.5, 1.0, 2.0, 10.0, 100.0)
+
+
+def changes_frame(found: Comparison) -> pd.DataFrame:
+    """Every figure that has an interval: columns cell, figure, is_share, at, low, high, status, text.
+
+    `at`, `low` and `high` are ratios to the baseline of a latency (1.1 is 10 % more), percentage points of a share.
+    """
+    rows = [
+        {"cell": clean(cell.cell), "figure": figure_name(row), **_place(row), "status": row.status}
+        for cell in found.cells
+        for row in cell.rows
+        if row.p_corrected is not None
+    ]
+    columns = ["cell", "figure", "is_share", "at", "low", "high", "text", "weight", "status"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def figure_name(row: Row) -> str:
+    """`TTFT p95`, `errors`."""
+    return " ".join(part for part in (NAMES.get(row.metric, row.metric), row.stat) if part)
+
+
+def weight(row: Row) -> float:
+    """How large a change is, in multiples of what counts by default; of a latency by its ratio to the baseline."""
+    if row.is_share:
+        return abs(row.delta or 0.0) / SHARE_THRESHOLD
+    return abs(math.log1p(row.change or 0.0)) / DEFAULT_THRESHOLD
+
+
+def _place(row: Row) -> dict[str, object]:
+    size, ends = (row.delta, row.delta_ci95) if row.is_share else (row.change, row.change_ci95)
+    at, low, high = (_on_axis(value, is_share=row.is_share) for value in (size or 0.0, *(ends or (0.0, 0.0))))
+    texts = {"text": change_text(row), "weight": weight(row)}
+    return {"is_share": row.is_share, "at": at, "low": low, "high": high, **texts}
+
+
+def _on_axis(size: float, *, is_share: bool) -> float:
+    """Percentage points of a share; of a latency the ratio, as far as a logarithmic axis can show one."""
+    return size * 100.0 if is_share else min(max(1.0 + size, 1.0 / _WIDEST), _WIDEST)
+
+
+def shown_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are drawn, in the order of the frame: all, or those with the gravest verdict and largest change."""
+    if len(frame) <= MAX_ROWS:
+        return frame
+    gravity = frame["status"].map(list(Change).index)
+    ranked = frame.assign(gravity=gravity).sort_values(["gravity", "weight"], ascending=[True, False], kind="stable")
+    return frame.loc[sorted(ranked.index[:MAX_ROWS])]
+
+
+def changes(frame: pd.DataFrame, threshold: float, canvas: Canvas) -> Figure:
+    """Change and 95 % interval of each row, latencies above shares, with the band that `threshold` (0 to 1) leaves."""
+    shown = shown_rows(frame)
+    parts = [(is_share, _rows(shown[shown["is_share"] == is_share])) for is_share in (False, True)]
+    drawn = [(is_share, rows) for is_share, rows in parts if not rows.frame.empty]
+    heights = [rows.height_px for _, rows in drawn]
+    figure = canvas.figure(sum(heights) + _FRAME_PX)
+    panels = figure.subplots(len(drawn), 1, squeeze=False, height_ratios=heights).flat
+    for axes, (is_share, rows) in zip(panels, drawn, strict=True):
+        limits = (-SHARE_THRESHOLD * 100.0, SHARE_THRESHOLD * 100.0) if is_share else (1.0 - threshold, 1.0 + threshold)
+        label_rows(axes, rows, canvas)
+        _draw(axes, rows.frame, limits, 0.0 if is_share else 1.0)
+        _axis(axes, rows.frame, limits, is_share=is_share, most_ticks=5 if canvas.narrow else 9)
+        number_column(axes, rows, "change", list(rows.frame["text"]), 62)
+    figure.legend(handles=_keys(shown), loc="outside upper left", ncols=2 if canvas.narrow else 6)
+    return figure
+
+
+def _rows(frame: pd.DataFrame) -> Rows:
+    """The rows below the names of their cells; a single cell needs no name."""
+    cells = list(dict.fromkeys(frame["cell"]))
+    headings: list[tuple[float, str]] = []
+    places: list[float] = []
+    y = 0.0
+    for cell in cells:
+        if len(cells) > 1:
+            headings.append((y + 0.1, cell))
+            y += _HEADING
+        own = int((frame["cell"] == cell).sum())
+        places += [y + offset for offset in range(own)]
+        y += own
+    return Rows(
+        frame.sort_values("cell", key=lambda names: names.map(cells.index), kind="stable").assign(
+            y=places, row=frame["figure"].replace(_UPWARD)
+        ),
+        tuple(headings),
+        y,
+    )
+
+
+def _draw(axes: Axes, frame: pd.DataFrame, limits: tuple[float, float], zero: float) -> None:
+    axes.axvspan(*limits, color=style.LIGHT.band_strong, linewidth=0, zorder=0)
+    axes.axvline(zero, color=style.LIGHT.ink, linewidth=1.1, zorder=2)
+    for status, part in frame.groupby("status", sort=False):
+        color, marker = _look(Change(str(status)))
+        axes.hlines(part["y"], part["low"], part["high"], color=color, linewidth=1.6, zorder=4)
+        axes.plot(part["at"], part["y"], linestyle="none", marker=marker, color=color, zorder=5, clip_on=False)
+
+
+def _look(status: Change) -> tuple[str, str]:
+    position, marker = _LOOKS[status]
+    return (style.LIGHT.muted if position is None else style.LIGHT.series[position]), marker
+
+
+def _axis(axes: Axes, frame: pd.DataFrame, limits: tuple[float, float], *, is_share: bool, most_ticks: int) -> None:
+    low, high = min(limits[0], frame["low"].min()), max(limits[1], frame["high"].max())
+    axes.xaxis.set_minor_locator(NullLocator())
+    if is_share:
+        margin = (high - low) * 0.04
+        axes.set_xlim(low - margin, high + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=most_ticks, steps=[1, 2, 2.5, 5, 10]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
+        axes.set_xlabel("change, percentage points")
+        return
+    margin = (high / low) ** 0.04
+    axes.set_xscale("log")
+    axes.set_xlim(low / margin, high * margin)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(FixedLocator(_ratio_ticks(low / margin, high * margin, most_ticks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed((value - 1.0) * 100.0)))
+    axes.set_xlabel("← better · change, % of the baseline · worse →")
+
+
+def _ratio_ticks(low: float, high: float, most_ticks: int) -> Sequence[float]:
+    """Ratios to write at an axis from `low` to `high`: round changes in %, or round factors where it spans many."""
+    if high / low > _EVEN_RATIO:
+        inside = [ratio for ratio in _RATIO_TICKS if low <= ratio <= high]
+        return inside if len(inside) <= most_ticks else [ratio for ratio in inside if ratio in _FEW_RATIO_TICKS]
+    even = MaxNLocator(nbins=most_ticks, steps=[1, 2, 2.5, 5, 10]).tick_values(
+        (low - 1.0) * 100.0, (high - 1.0) * 100.0
+    )
+    return [ratio for ratio in (1.0 + float(tick) / 100.0 for tick in even) if low <= ratio <= high]
+
+
+def _signed(value: float) -> str:
+    rounded = round(value, 6)
+    return f"{rounded:+g}" if rounded else "0"
+
+
+def _keys(frame: pd.DataFrame) -> list[Artist]:
+    keys: list[Artist] = []
+    for status in _LOOKS:
+        if (frame["status"] == status).any():
+            color, marker = _look(status)
+            keys.append(legend_key(str(status), marker, color))
+    keys.append(Line2D([], [], color=style.LIGHT.muted, linewidth=1.6, label="95 % interval"))
+    return [*keys, Patch(color=style.LIGHT.band_strong, label="below the threshold")]
+
+
+def finding(frame: pd.DataFrame, threshold: float) -> str:
+    """The caption's sentence: how many figures changed, the largest change, and how to read the rows."""
+    counts = [(int((frame["status"] == status).sum()), str(status)) for status in _LOOKS]
+    parts = ", ".join(f"{number} {name}" for number, name in counts if number)
+    cut = len(frame) - len(shown_rows(frame))
+    note = f" The {MAX_ROWS} that changed most are drawn, {cut} are not." if cut else ""
+    return (
+        f"Of {len(frame)} figures {parts}.{_largest(frame)} Lower is better, for all but the share in SLA. "
+        f"The band is what the threshold leaves: {threshold * 100.0:g} % of a latency, "
+        f"{SHARE_THRESHOLD * 100.0:g} percentage points of a share. Beyond it a change counts where its interval "
+        f"leaves out zero and its corrected p is below 5 %.{note}"
+    )
+
+
+def _largest(frame: pd.DataFrame) -> str:
+    """The largest change of the gravest verdict, where one changed."""
+    for status in (Change.REGRESSED, Change.IMPROVED):
+        part = frame[frame["status"] == status]
+        if len(part):
+            row = highest(part, "weight")
+            return f" Most {status}: {row['figure']} of {row['cell']}, {row['text']}."
+    return ""
