@@ -7,8 +7,9 @@ from typing import Any
 from analysis.comparison import Comparison, Side
 from analysis.config_differences import ConfigDifference, Role, config_differences
 from reports import numbers
-from reports.charts import changes, compared_distributions
+from reports.charts import compared_distributions
 from reports.charts.catalogue import render
+from reports.charts.changes import change_charts
 from reports.charts.chart import Chart
 from reports.html import PageFigure, _environment, page_figure
 from reports.material import COMMAND_LIMIT, Material, prepare
@@ -16,12 +17,15 @@ from reports.sections import comparison, first_screen, service
 from reports.sections.comparison_words import COMPARISON_DEFINITIONS
 from reports.sections.words import DEFINITIONS
 from reports.table import Column, Entry, Table, cut, status_entry, text_column, tone_of
-from reports.text import clean, clean_tree
+from reports.text import clean, clean_tree, shorten
 
 #: Rows of the table on the first screen, and sentences under the verdict; everything is further down.
 _FIRST_ROWS = 10
 _FIRST_SENTENCES = 4
 _MAX_SENTENCES = 60
+
+#: What both sides are called where they are two runs.
+_RUNS = ("this run", "baseline")
 
 #: What of the report's definitions this page needs.
 DEFINED = (
@@ -68,7 +72,6 @@ def render_comparison(
     """The page; for two cells of one run both parties are the same. Same input, same bytes."""
     plain = clean_tree(found.as_dict())
     labels = _labels(found, is_one_run=this is baseline)
-    forest, curves = _charts(found, this.side, baseline.side, labels)
     differences = config_differences(found, this.side.run, baseline.side.run, across)
     return _environment().get_template("comparison.html").render(
         title=this.material.run.get("scenario") or "load test",
@@ -77,12 +80,12 @@ def render_comparison(
         outcome=replace(outcome, command=clean(outcome.command, COMMAND_LIMIT)),
         validities=_validities(this, baseline),
         banners=_banners(this, baseline),
-        changed=_first_rows(comparison.changed_table(plain)),
-        figures=comparison.figures_table(plain),
-        forest=forest,
-        curves=curves,
+        changed=_named(_first_rows(comparison.changed_table(plain)), labels),
+        figures=_named(comparison.figures_table(plain), labels),
+        changes=_embedded(change_charts(found)),
+        curves=_embedded(compared_distributions.charts(found, this.side, baseline.side, labels)),
         runs=_runs(this, baseline),
-        differences=_differences_table(differences),
+        differences=_named(_differences_table(differences), labels),
         validity=_validity_table(this, baseline),
         definitions=[*COMPARISON_DEFINITIONS, *((term, text) for term, text in DEFINITIONS if term in DEFINED)],
         sentences=_FIRST_SENTENCES,
@@ -95,7 +98,7 @@ def _labels(found: Comparison, *, is_one_run: bool) -> tuple[str, str]:
     """What both sides are called: the names of the cells where they are of one run."""
     if is_one_run and len(found.cells) == 1:
         return clean(found.cells[0].cell), clean(found.cells[0].baseline_cell)
-    return "this run", "baseline"
+    return _RUNS
 
 
 def _verdict(found: Mapping[str, Any]) -> VerdictView:
@@ -110,27 +113,8 @@ def _verdict(found: Mapping[str, Any]) -> VerdictView:
     return VerdictView(status.capitalize(), tone_of(status), counted, tuple(said))
 
 
-def _charts(
-    found: Comparison, this: Side, baseline: Side, labels: tuple[str, str]
-) -> tuple[PageFigure | None, list[PageFigure]]:
-    """The changes, and the paired distributions; none where nothing could be compared."""
-    frame = changes.changes_frame(found)
-    if frame.empty:
-        return None, []
-    forest = Chart(
-        "changes",
-        "Changes with their 95 % intervals",
-        changes.finding(frame, found.threshold),
-        "Forest plot: a row per cell and figure with its relative change and interval, a line at no change.",
-        "figures",
-        lambda canvas: changes.changes(frame, found.threshold, canvas),
-    )
-    figures = [_embedded(chart) for chart in (forest, *compared_distributions.charts(found, this, baseline, labels))]
-    return figures[0], figures[1:]
-
-
-def _embedded(chart: Chart) -> PageFigure:
-    return page_figure(chart, render(chart))
+def _embedded(charts: Sequence[Chart]) -> list[PageFigure]:
+    return [page_figure(chart, render(chart)) for chart in charts]
 
 
 def _validities(this: Party, baseline: Party) -> list[tuple[str, Entry]]:
@@ -148,6 +132,15 @@ def _banners(this: Party, baseline: Party) -> list[str]:
         *(f"This run: {text}" for text in mine if text not in both),
         *(f"Baseline: {text}" for text in theirs if text not in both),
     ]
+
+
+def _named(table: Table, labels: tuple[str, str]) -> Table:
+    """The table with both sides called what they are: cells by their names."""
+    if labels == _RUNS:
+        return table
+    names = dict(zip(("This run", "Baseline"), (shorten(label, 40) for label in labels), strict=True))
+    columns = [replace(column, label=names.get(column.label, column.label)) for column in table.columns]
+    return replace(table, columns=columns)
 
 
 def _first_rows(table: Table) -> Table:

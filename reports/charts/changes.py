@@ -9,17 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.comparison import DEFAULT_THRESHOLD, SHARE_THRESHOLD, Change, Comparison, Row, change_text
 from reports import style
+from reports.charts.chart import Chart
 from reports.charts.rows import Rows, label_rows, legend_key, number_column
 from reports.charts.wording import highest
 from reports.style import Canvas
 from reports.text import clean
 
 #: More rows than this are not read; those that changed most are kept, and the caption says so.
-MAX_ROWS = 60
+MAX_ROWS = 40
 
 #: Figure -> what its row is called.
 NAMES: Mapping[str, str] = {
@@ -43,6 +44,7 @@ _HEADING = 1.2
 _FRAME_PX = 46
 _EVEN_RATIO = 2.5
 _WIDEST = 100.0
+_STEPS = (1, 2, 2.5, 5, 10)
 #: Ratios that have a tick where changes are many times as large as the baseline.
 _RATIO_TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _FEW_RATIO_TICKS = (0.01, 0.1, 0.5, 1.0, 2.0, 10.0, 100.0)
@@ -96,20 +98,45 @@ def shown_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[sorted(ranked.index[:MAX_ROWS])]
 
 
+def change_charts(found: Comparison) -> list[Chart]:
+    """The changes of latencies, then those of shares, whose unit is another; a chart less where there are none."""
+    frame, charts = changes_frame(found), []
+    for name, title, is_share, threshold in (
+        ("changes", "Changes of latencies with their 95 % intervals", False, found.threshold),
+        ("share-changes", "Changes of shares with their 95 % intervals", True, SHARE_THRESHOLD),
+    ):
+        part = frame[frame["is_share"] == is_share]
+        if not part.empty:
+            charts.append(_chart(name, title, part, threshold))
+    return charts
+
+
+def _chart(name: str, title: str, frame: pd.DataFrame, threshold: float) -> Chart:
+    return Chart(
+        name,
+        title,
+        finding(frame, threshold),
+        "Forest plot: a row per cell and figure with its change and interval, a line at no change.",
+        "figures",
+        lambda canvas: changes(frame, threshold, canvas),
+    )
+
+
 def changes(frame: pd.DataFrame, threshold: float, canvas: Canvas) -> Figure:
-    """Change and 95 % interval of each row, latencies above shares, with the band that `threshold` (0 to 1) leaves."""
-    shown = shown_rows(frame)
-    parts = [(is_share, _rows(shown[shown["is_share"] == is_share])) for is_share in (False, True)]
-    drawn = [(is_share, rows) for is_share, rows in parts if not rows.frame.empty]
-    heights = [rows.height_px for _, rows in drawn]
-    figure = canvas.figure(sum(heights) + _FRAME_PX)
-    panels = figure.subplots(len(drawn), 1, squeeze=False, height_ratios=heights).flat
-    for axes, (is_share, rows) in zip(panels, drawn, strict=True):
-        limits = (-SHARE_THRESHOLD * 100.0, SHARE_THRESHOLD * 100.0) if is_share else (1.0 - threshold, 1.0 + threshold)
-        label_rows(axes, rows, canvas)
-        _draw(axes, rows.frame, limits, 0.0 if is_share else 1.0)
-        _axis(axes, rows.frame, limits, is_share=is_share, most_ticks=5 if canvas.narrow else 9)
-        number_column(axes, rows, "change", list(rows.frame["text"]), 62)
+    """Change and 95 % interval of each row; a band shows what `threshold` (0 to 1) leaves.
+
+    `frame` has rows of `changes_frame`, either latencies or shares.
+    """
+    shown, is_share = shown_rows(frame), bool(frame["is_share"].iloc[0])
+    rows = _rows(shown)
+    figure = canvas.figure(rows.height_px + _FRAME_PX)
+    axes = figure.subplots()
+    limits = (-threshold * 100.0, threshold * 100.0) if is_share else (1.0 - threshold, 1.0 + threshold)
+    label_rows(axes, rows, canvas)
+    _draw(axes, rows.frame, limits, 0.0 if is_share else 1.0)
+    low, high = min(limits[0], shown["low"].min()), max(limits[1], shown["high"].max())
+    (_point_axis if is_share else _ratio_axis)(axes, low, high, 5 if canvas.narrow else 9)
+    number_column(axes, rows, "change", list(rows.frame["text"]), 62)
     figure.legend(handles=_keys(shown), loc="outside upper left", ncols=2 if canvas.narrow else 6)
     return figure
 
@@ -150,20 +177,20 @@ def _look(status: Change) -> tuple[str, str]:
     return (style.LIGHT.muted if position is None else style.LIGHT.series[position]), marker
 
 
-def _axis(axes: Axes, frame: pd.DataFrame, limits: tuple[float, float], *, is_share: bool, most_ticks: int) -> None:
-    low, high = min(limits[0], frame["low"].min()), max(limits[1], frame["high"].max())
-    axes.xaxis.set_minor_locator(NullLocator())
-    if is_share:
-        margin = (high - low) * 0.04
-        axes.set_xlim(low - margin, high + margin)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=most_ticks, steps=[1, 2, 2.5, 5, 10]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
-        axes.set_xlabel("change, percentage points")
-        return
+def _point_axis(axes: Axes, low: float, high: float, most_ticks: int) -> None:
+    margin = (high - low) * 0.04
+    axes.set_xlim(low - margin, high + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=most_ticks, steps=_STEPS))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
+    axes.set_xlabel("change, percentage points")
+
+
+def _ratio_axis(axes: Axes, low: float, high: float, most_ticks: int) -> None:
+    """Ratios on a logarithmic axis, where half and double are equally far; written as changes in percent."""
     margin = (high / low) ** 0.04
     axes.set_xscale("log")
     axes.set_xlim(low / margin, high * margin)
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(FixedLocator(_ratio_ticks(low / margin, high * margin, most_ticks)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed((value - 1.0) * 100.0)))
     axes.set_xlabel("← better · change, % of the baseline · worse →")
@@ -174,9 +201,7 @@ def _ratio_ticks(low: float, high: float, most_ticks: int) -> Sequence[float]:
     if high / low > _EVEN_RATIO:
         inside = [ratio for ratio in _RATIO_TICKS if low <= ratio <= high]
         return inside if len(inside) <= most_ticks else [ratio for ratio in inside if ratio in _FEW_RATIO_TICKS]
-    even = MaxNLocator(nbins=most_ticks, steps=[1, 2, 2.5, 5, 10]).tick_values(
-        (low - 1.0) * 100.0, (high - 1.0) * 100.0
-    )
+    even = MaxNLocator(nbins=most_ticks, steps=_STEPS).tick_values((low - 1.0) * 100.0, (high - 1.0) * 100.0)
     return [ratio for ratio in (1.0 + float(tick) / 100.0 for tick in even) if low <= ratio <= high]
 
 
@@ -197,15 +222,16 @@ def _keys(frame: pd.DataFrame) -> list[Artist]:
 
 def finding(frame: pd.DataFrame, threshold: float) -> str:
     """The caption's sentence: how many figures changed, the largest change, and how to read the rows."""
+    is_share = bool(frame["is_share"].iloc[0])
     counts = [(int((frame["status"] == status).sum()), str(status)) for status in _LOOKS]
     parts = ", ".join(f"{number} {name}" for number, name in counts if number)
     cut = len(frame) - len(shown_rows(frame))
     note = f" The {MAX_ROWS} that changed most are drawn, {cut} are not." if cut else ""
+    better = "Lower is better, except for the share in SLA." if is_share else "Lower is better."
     return (
-        f"Of {len(frame)} figures {parts}.{_largest(frame)} Lower is better, for all but the share in SLA. "
-        f"The band is what the threshold leaves: {threshold * 100.0:g} % of a latency, "
-        f"{SHARE_THRESHOLD * 100.0:g} percentage points of a share. Beyond it a change counts where its interval "
-        f"leaves out zero and its corrected p is below 5 %.{note}"
+        f"Of {len(frame)} {'shares' if is_share else 'latencies'} {parts}.{_largest(frame)} {better} The band is what "
+        f"the threshold of {threshold * 100.0:g} {'percentage points' if is_share else '%'} leaves. Beyond it a change "
+        f"counts where its interval leaves out zero and its corrected p is below 5 %.{note}"
     )
 
 

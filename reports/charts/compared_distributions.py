@@ -22,6 +22,8 @@ MAX_CELLS = 3
 def charts(found: Comparison, this: Side, baseline: Side, labels: tuple[str, str]) -> list[Chart]:
     """Paired distributions of all cells that were compared together, then of those that changed most."""
     compared = [cell for cell in found.cells if cell.status != Change.NOT_COMPARABLE]
+    if not compared:
+        return []
     if len(compared) == 1:
         return [_of_cell(compared[0], this, baseline, labels, 1)]
     whole = _chart(

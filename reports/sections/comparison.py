@@ -41,7 +41,10 @@ def figures_table(found: Mapping[str, Any]) -> Table:
     pairs = [(cell, row) for cell in found["cells"] for row in cell["rows"]]
     pairs.sort(key=lambda pair: GRAVITY.index(str(pair[1]["status"])))
     rows, rest = cut([_full_row(cell, row) for cell, row in pairs])
-    columns = (*_COLUMNS, Column("p", "Holm"), Column("n", "this run"), Column("n", "baseline"), text_column("Remark", long=True))
+    columns = (
+        *_COLUMNS, Column("p", "Holm"), Column("n", "this run"), Column("n", "baseline"),
+        text_column("Remark", long=True),
+    )  # fmt: skip
     note = f"{rest} more figures are in the JSON of `compare --format json`. " if rest else ""
     note += "pp: percentage points. Intervals are those of each figure alone; p is corrected for all figures together."
     return Table("figures", "All figures compared", columns, rows, note=note, wide=True)
