@@ -9,7 +9,7 @@ from analysis.config_differences import ConfigDifference, Role, config_differenc
 from reports import numbers
 from reports.charts import compared_distributions
 from reports.charts.catalogue import render
-from reports.charts.changes import change_charts
+from reports.charts.changes import change_charts, tally
 from reports.charts.chart import Chart
 from reports.html import PageFigure, _environment, page_figure
 from reports.material import COMMAND_LIMIT, Material, prepare
@@ -104,10 +104,9 @@ def _labels(found: Comparison, *, is_one_run: bool) -> tuple[str, str]:
 def _verdict(found: Mapping[str, Any]) -> VerdictView:
     status, gaps = str(found["status"]), [str(gap) for gap in found["gaps"]]
     statuses = [str(row["status"]) for cell in found["cells"] for row in cell["rows"]]
-    counts = [f"{statuses.count(name)} {name}" for name in comparison.GRAVITY if name in statuses]
     regressions = [f"Regressed: {sentence}" for sentence in found["regressions"]]
     said = [*regressions, *gaps]
-    counted = f"Of {len(statuses)} figures {', '.join(counts)}." if statuses else "Nothing was compared."
+    counted = f"{tally(statuses, 'figures')}." if statuses else "Nothing was compared."
     if status == "not comparable":
         return VerdictView(status.capitalize(), tone_of(status), said[0] if said else counted, tuple(said[1:]))
     return VerdictView(status.capitalize(), tone_of(status), counted, tuple(said))
