@@ -6,9 +6,9 @@ from typing import Any
 
 from analysis.comparison import Comparison, Side
 from analysis.config_differences import ConfigDifference, Role, config_differences
-from reports import numbers
+from reports import numbers, style
 from reports.charts import compared_distributions
-from reports.charts.catalogue import render
+from reports.charts.catalogue import Pictures
 from reports.charts.changes import change_charts, tally
 from reports.charts.chart import Chart
 from reports.html import PageFigure, _environment, page_figure
@@ -113,7 +113,14 @@ def _verdict(found: Mapping[str, Any]) -> VerdictView:
 
 
 def _embedded(charts: Sequence[Chart]) -> list[PageFigure]:
-    return [page_figure(chart, render(chart)) for chart in charts]
+    return [page_figure(chart, _drawn(chart)) for chart in charts]
+
+
+def _drawn(chart: Chart) -> Pictures:
+    """A chart for the page alone: no file beside it needs a PNG, which takes a quarter of the time."""
+    with style.chart_style():
+        wide, narrow = (style.svg_bytes(chart.draw(canvas)) for canvas in (style.WIDE, style.NARROW))
+    return Pictures(wide, narrow, png=b"")
 
 
 def _validities(this: Party, baseline: Party) -> list[tuple[str, Entry]]:
