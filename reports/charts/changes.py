@@ -45,9 +45,12 @@ _FRAME_PX = 46
 _EVEN_RATIO = 2.5
 _WIDEST = 100.0
 _STEPS = (1, 2, 2.5, 5, 10)
-#: Ratios that have a tick where changes are many times as large as the baseline.
-_RATIO_TICKS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-_FEW_RATIO_TICKS = (0.01, 0.1, 0.5, 1.0, 2.0, 10.0, 100.0)
+#: Ratios that have a tick where changes are many times as large as the baseline: the most that there is room for.
+_RATIO_TICKS = (
+    (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+    (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0),
+    (0.01, 0.1, 1.0, 10.0, 100.0),
+)
 
 
 def changes_frame(found: Comparison) -> pd.DataFrame:
@@ -199,8 +202,8 @@ def _ratio_axis(axes: Axes, low: float, high: float, most_ticks: int) -> None:
 def _ratio_ticks(low: float, high: float, most_ticks: int) -> Sequence[float]:
     """Ratios to write at an axis from `low` to `high`: round changes in %, or round factors where it spans many."""
     if high / low > _EVEN_RATIO:
-        inside = [ratio for ratio in _RATIO_TICKS if low <= ratio <= high]
-        return inside if len(inside) <= most_ticks else [ratio for ratio in inside if ratio in _FEW_RATIO_TICKS]
+        choices = [[ratio for ratio in ratios if low <= ratio <= high] for ratios in _RATIO_TICKS]
+        return next((inside for inside in choices if len(inside) <= most_ticks), choices[-1])
     even = MaxNLocator(nbins=most_ticks, steps=_STEPS).tick_values((low - 1.0) * 100.0, (high - 1.0) * 100.0)
     return [ratio for ratio in (1.0 + float(tick) / 100.0 for tick in even) if low <= ratio <= high]
 
