@@ -186,7 +186,7 @@ def _differences_table(found: Sequence[ConfigDifference]) -> Table:
     )  # fmt: skip
     rows, rest = cut([_difference_row(entry) for entry in found])
     note = f"{rest} more are not listed." if rest else ""
-    return Table("differences", "What is not the same", columns, rows, note=note)
+    return Table("differences", "Differences of configuration", columns, rows, note=note)
 
 
 def _difference_row(entry: ConfigDifference) -> list[Entry]:

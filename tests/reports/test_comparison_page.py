@@ -95,7 +95,7 @@ def test_the_page_has_both_runs_the_command_of_each_and_its_own(page: Page) -> N
 
 
 def test_what_is_not_the_same_is_said_with_what_it_means(page: Page) -> None:
-    assert ["commit", "b2", "a1", "may explain a change", "the runs"] in page.table("What is not the same")
+    assert ["commit", "b2", "a1", "may explain a change", "the runs"] in page.table("Differences of configuration")
 
 
 def test_a_run_that_was_never_analysed_has_dashes_for_its_checks(page: Page) -> None:
@@ -133,7 +133,9 @@ def test_texts_of_the_runs_are_no_markup_and_tell_no_secret(page: Page, hostile:
 def test_runs_that_cannot_be_compared_say_what_differs_and_have_no_charts(hostile: Page) -> None:
     assert hostile.words("h2")[0] == "Not comparable"
     assert hostile.words("p", class_="reason")[0].startswith("The runs are not comparable: region: ")
-    assert [row[0] for row in hostile.table("What is not the same") if row[3] == "prevents comparing"] == ["region"]
+    assert [row[0] for row in hostile.table("Differences of configuration") if row[3] == "prevents comparing"] == [
+        "region"
+    ]
     assert not hostile.all("figure")
 
 
@@ -171,7 +173,7 @@ def test_two_cells_of_a_run_are_called_by_their_names(tmp_path: Path) -> None:
     page = Page(render_comparison(found, run, run, Outcome(5, "not compared", "compare")))
 
     assert page.words("p", class_="when") == ["b against a"]
-    assert ["service_tier", "flex", "default", "meant to differ", "b"] in page.table("What is not the same")
+    assert ["service_tier", "flex", "default", "meant to differ", "b"] in page.table("Differences of configuration")
     assert page.table("All figures compared")[0][3:5] == ["a", "b"]
     assert "The run of both cells" in page.words("h2")
 
