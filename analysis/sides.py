@@ -44,11 +44,18 @@ def catalog_of(directory: Path, run: RunInfo) -> Catalog:
 
 def _validity_of(directory: Path) -> str | None:
     """The validity status in a run's summary; None where it was never analysed."""
+    validity = read_summary(directory).get("validity")
+    status = validity.get("status") if isinstance(validity, dict) else None
+    return None if status is None else str(status)
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """Content of a run's summary.json; empty where it was never analysed, or the file is broken."""
     try:
         summary = json.loads(RunDirectory(directory).summary_json.read_text(encoding="utf-8"))
-        return str(summary["validity"]["status"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
 
 
 def against_baseline(this: Side) -> Comparison | None:

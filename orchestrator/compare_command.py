@@ -1,7 +1,10 @@
-"""`compare`: two results directories, or cells of one, held against each other; reads files and writes none."""
+"""`compare`: two results directories, or cells of one, held against each other; the answer and its page."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,18 @@ from rich import box
 from rich.table import Table
 
 from analysis.comparability import DIMENSIONS, Pair
-from analysis.comparison import DEFAULT_THRESHOLD, CellComparison, Change, Comparison, Row, compare_cells, compare_runs
+from analysis.comparison import (
+    DEFAULT_THRESHOLD,
+    CellComparison,
+    Change,
+    Comparison,
+    Row,
+    Side,
+    compare_cells,
+    compare_runs,
+)
 from analysis.inputs import CellInfo
-from analysis.sides import read_side
+from analysis.sides import read_side, read_summary
 from analysis.summary import finite
 from orchestrator.answer import Answer, RefusalError
 from orchestrator.exit_codes import ExitCode
@@ -19,11 +31,21 @@ from orchestrator.tables import MISSING
 from reports import numbers
 from reports.text import clean_tree
 from scenarios.field_types import did_you_mean
-from scenarios.run_directory import RunDirectoryError
+from scenarios.run_directory import RunDirectory, RunDirectoryError, write_text
 from scenarios.units import parse_share
 
-DESCRIPTION = "Compare two results directories, or two cells of one; no network, nothing is written."
+DESCRIPTION = (
+    "Compare two results directories, or two cells of one; no network. Writes a page, DIR/comparison.html, and nothing "
+    "else in DIR; nothing at all in BASELINE."
+)
 EPILOG = "Exit codes: 0 no regression, 1 a regression, 4 usage error, 5 something could not be compared."
+
+#: What the exit codes mean on the page.
+_MEANINGS: Mapping[ExitCode, str] = {
+    ExitCode.OK: "no regression",
+    ExitCode.FAILED: "a regression",
+    ExitCode.INCONCLUSIVE: "something could not be compared",
+}
 
 SCHEMA_VERSION = 1
 
@@ -42,6 +64,16 @@ class CompareError(RefusalError):
     """What was asked for cannot be compared; the text says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Both sides, the same one twice for two cells of a run, and what became of them."""
+
+    this: Side
+    baseline: Side
+    found: Comparison
+    across: Sequence[str]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `compare` takes."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="a results directory")
@@ -49,28 +81,80 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", metavar="CELL,CELL", help="two cells of DIR, the second is the baseline")
     parser.add_argument("--across", metavar="NAME,...", help=f"what is meant to differ: {', '.join(DIMENSIONS)}")
     parser.add_argument("--regression-threshold", metavar="SHARE", help="change of a latency that counts; default 10%%")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the page goes; default DIR/comparison.html")
+    parser.add_argument("--no-page", action="store_true", help="write no page")
 
 
 def answer(namespace: argparse.Namespace) -> Answer:
     """The command's answer; CompareError or RunDirectoryError for what cannot be compared."""
-    found = compare(namespace)
-    return Answer(exit_code_of(found), comparison_document(found), comparison_text(found))
+    if namespace.no_page and namespace.output is not None:
+        raise CompareError("--output says where the page goes, --no-page that there is none: give one of them")
+    compared = compare(namespace)
+    page = None if namespace.no_page else _write_page(namespace, compared)
+    lines = comparison_text(compared.found)
+    return Answer(
+        exit_code_of(compared.found),
+        comparison_document(compared.found, page),
+        [*lines, str(page)] if page else lines,
+    )
 
 
-def compare(namespace: argparse.Namespace) -> Comparison:
+def compare(namespace: argparse.Namespace) -> Compared:
     """The comparison that was asked for; CompareError or RunDirectoryError says what is wrong with the question."""
     threshold = _threshold(namespace.regression_threshold)
     across = _dimensions(namespace.across)
     if namespace.cells is None:
         if namespace.baseline is None:
             raise CompareError("compare needs a BASELINE, or two cells of DIR in --cells")
-        return compare_runs(
-            read_side(namespace.directory), read_side(namespace.baseline), threshold=threshold, across=across
-        )
+        this, baseline = read_side(namespace.directory), read_side(namespace.baseline)
+        return Compared(this, baseline, compare_runs(this, baseline, threshold=threshold, across=across), across)
     if namespace.baseline is not None or across:
         raise CompareError("--cells compares two cells of DIR: it takes neither a BASELINE nor --across")
     side = read_side(namespace.directory)
-    return compare_cells(side, [_pair(namespace.cells, side.run.cells)], threshold=threshold)
+    return Compared(side, side, compare_cells(side, [_pair(namespace.cells, side.run.cells)], threshold=threshold), ())
+
+
+def _write_page(namespace: argparse.Namespace, compared: Compared) -> Path | None:
+    """Write the page; its path. CompareError if it cannot be written where it was asked for.
+
+    A directory that cannot be written, as of a build's artifacts, is no reason to hold back the answer: then there is
+    only a warning, and None.
+    """
+    path: Path = (namespace.output or RunDirectory(namespace.directory).comparison_html).absolute()
+    try:
+        write_text(path, _page(namespace, compared))
+    except OSError as error:
+        why = f"{path} cannot be written: {error.strerror or error}"
+        if namespace.output is not None:
+            raise CompareError(f"--output: {why}") from error
+        sys.stderr.write(f"The page is missing, {why}. Choose another place with --output\n")
+        return None
+    return path
+
+
+def _page(namespace: argparse.Namespace, compared: Compared) -> str:
+    # matplotlib takes half a second to import: only a comparison with a page pays for it.
+    from reports.comparison_page import Outcome, party, render_comparison  # noqa: PLC0415
+
+    this = party(compared.this, read_summary(namespace.directory))
+    is_one_run = compared.baseline is compared.this
+    baseline = this if is_one_run else party(compared.baseline, read_summary(namespace.baseline))
+    code = exit_code_of(compared.found)
+    return render_comparison(
+        compared.found, this, baseline, Outcome(int(code), _MEANINGS[code], _command(namespace)), compared.across
+    )
+
+
+def _command(namespace: argparse.Namespace) -> str:
+    """The command that writes the page again, with all that decides what is on it."""
+    flags = {
+        "--cells": namespace.cells,
+        "--across": namespace.across,
+        "--regression-threshold": namespace.regression_threshold,
+    }
+    given = [word for flag, value in flags.items() if value is not None for word in (flag, value)]
+    directories = [str(path) for path in (namespace.directory, namespace.baseline) if path is not None]
+    return shlex.join(["python", "run_tests.py", "compare", *directories, *given])
 
 
 def _threshold(text: str | None) -> float:
@@ -110,10 +194,15 @@ def exit_code_of(comparison: Comparison) -> ExitCode:
     return ExitCode.INCONCLUSIVE if comparison.gaps or not comparison.cells else ExitCode.OK
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as one JSON document."""
+def comparison_document(comparison: Comparison, page: Path | None = None) -> dict[str, Any]:
+    """The comparison as one JSON document, with the path of its page."""
     content: Mapping[str, Any] = finite(comparison.as_dict())
-    return {"schema_version": SCHEMA_VERSION, "exit_code": int(exit_code_of(comparison)), "comparison": content}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "exit_code": int(exit_code_of(comparison)),
+        "comparison": content,
+        "paths": {"comparison_html": None if page is None else str(page)},
+    }
 
 
 def comparison_text(comparison: Comparison) -> list[Any]:

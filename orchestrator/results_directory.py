@@ -31,8 +31,8 @@ _LOCK_INTERVAL_S = 0.1
 _FOLDERS = ("cells", "charts", "emulator", "set_aside")
 #: What is made of the records, and can be made again.
 _DERIVED = (
-    "summary.json", "summary.md", "report.html", "junit.xml", "requests.parquet", "token_data.jsonl",
-    "consolidated_results_*.csv",
+    "summary.json", "summary.md", "report.html", "comparison.html", "junit.xml", "requests.parquet",
+    "token_data.jsonl", "consolidated_results_*.csv",
 )  # fmt: skip
 #: Locust's own files of a cell are `test_<cell>` and one of these.
 _OF_LOCUST = ("_stats.csv", "_stats_history.csv", "_failures.csv", "_exceptions.csv", "_report.html")

@@ -98,6 +98,11 @@ class RunDirectory:
         return self.path / "report.html"
 
     @property
+    def comparison_html(self) -> Path:
+        """The page of the last `compare`, which belongs to no run of its own."""
+        return self.path / "comparison.html"
+
+    @property
     def summary_md(self) -> Path:
         """The summary for a pull request."""
         return self.path / "summary.md"

@@ -36,12 +36,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_exit_code_says_how_the_comparison_ended(
     runs: Path, capsys: pytest.CaptureFixture[str], name: str, exit_code: int, said: str
 ) -> None:
-    assert main(["compare", str(runs / name), str(runs / "old")]) == exit_code
+    assert main(["compare", str(runs / name), str(runs / "old"), "--no-page"]) == exit_code
     assert said in capsys.readouterr().out
 
 
 def test_json_is_one_document_with_every_figure(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["compare", str(runs / "slow"), str(runs / "old"), "--format", "json"])
+    main(["compare", str(runs / "slow"), str(runs / "old"), "--format", "json", "--no-page"])
 
     document = json.loads(capsys.readouterr().out)
     (cell,) = document["comparison"]["cells"]
@@ -50,15 +50,16 @@ def test_json_is_one_document_with_every_figure(runs: Path, capsys: pytest.Captu
     assert row["status"] == "regressed"
     assert row["change_ci95"][0] < row["change"] < row["change_ci95"][1]
     assert document["comparison"]["baseline"]["path"].endswith("old")
+    assert document["paths"] == {"comparison_html": None}
 
 
 def test_two_cells_of_a_run_can_be_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", str(runs / "same"), "--cells", "us-flex,us-default"]) == 0
+    assert main(["compare", str(runs / "same"), "--cells", "us-flex,us-default", "--no-page"]) == 0
     assert "Comparison: within noise" in capsys.readouterr().out
 
 
 def test_a_threshold_of_ones_own_is_used(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["compare", str(runs / "slower"), str(runs / "old")]
+    arguments = ["compare", str(runs / "slower"), str(runs / "old"), "--no-page"]
 
     assert main(arguments) == 1
     assert main([*arguments, "--regression-threshold", "60%"]) == 0
@@ -76,6 +77,8 @@ def test_a_threshold_of_ones_own_is_used(runs: Path, capsys: pytest.CaptureFixtu
         (["same", "--cells", "us-flex,us-flex"], "no other cell than itself"),
         (["same", "--cells", "us-flex,us-defaul"], "Did you mean us-default?"),
         (["same", "old", "--cells", "us-flex,us-default"], "neither a BASELINE nor --across"),
+        (["other", "old", "--output", "old"], "--output: "),
+        (["slow", "old", "--output", "x.html", "--no-page"], "give one of them"),
         (["slow", "old", "--format", "yaml"], "--format: 'yaml' is not one of text, json"),
     ],
 )
@@ -90,6 +93,30 @@ def test_a_mistake_is_one_sentence_and_exit_code_4(
     assert captured.out == ""
     assert said in captured.err
     assert captured.err.count("error: ") == 1
+
+
+def test_the_page_goes_beside_the_report_and_the_baseline_stays_as_it_is(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+
+    assert main(["compare", str(runs / "other"), str(runs / "old"), "--format", "json"]) == 5
+    page = runs / "other" / "comparison.html"
+    assert json.loads(capsys.readouterr().out)["paths"] == {"comparison_html": str(page)}
+    after = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+    assert after == files | {page: page.stat().st_mtime_ns}
+
+
+def test_a_page_that_cannot_be_written_does_not_hold_back_the_answer(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = build_run(tmp_path / "run", [replace(CELL, rate_rps=5.0)])
+    (directory / "comparison.html").mkdir()
+
+    assert main(["compare", str(directory), str(runs / "old")]) == 5
+    captured = capsys.readouterr()
+    assert captured.out.endswith("Comparison: not comparable\n")
+    assert "Choose another place with --output" in captured.err
 
 
 def test_a_report_with_a_baseline_fails_on_a_regression_and_shows_it(

@@ -13,6 +13,7 @@ def fill(directory) -> None:
         "run.json",
         "summary.json",
         "report.html",
+        "comparison.html",
         "consolidated_results_x.csv",
         "test_a_stats.csv",
         "mine.txt",

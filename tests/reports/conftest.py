@@ -1,10 +1,15 @@
 """Runs that several tests of the reports look at; built and rendered once."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from tests.reports.hostile import write_hostile_run
+from analysis.summary import analyse, write_summary
+from orchestrator.cli import main
+from tests.reports.hostile import NAME, write_hostile_run
 from tests.reports.pages import OBJECTIVES, Rendered, degenerate_runs, render, suite
-from tests.support.run_builder import build_run, small_suite
+from tests.support.run_builder import CellSpec, build_run, small_suite
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,15 @@ def odd_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendered]:
 def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """Attacks in every text, a megabyte in some."""
     return render(write_hostile_run(tmp_path_factory.mktemp("hostile") / "run"))
+
+
+@pytest.fixture(scope="session")
+def compared_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `compare` wrote of a run that regressed, beside its other files; its only cell is named like an attack."""
+    folder = tmp_path_factory.mktemp("compared")
+    cell = CellSpec(NAME, n=400, rate_rps=20.0)
+    build_run(folder / "old", [cell], seed=1, git_commit="a1")
+    directory = build_run(folder / "slow", [replace(cell, ttft_ms=600.0)], seed=2, git_commit="b2")
+    write_summary(directory, analyse(directory))
+    assert main(["compare", str(directory), str(folder / "old")]) == 1
+    return directory / "comparison.html"
