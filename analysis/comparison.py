@@ -295,12 +295,12 @@ def compare_cells(
 
 def compared_values(side: Side, cell: str, metric: str) -> np.ndarray:
     """What is compared of a cell's latency: its values in order of time, NaN where a request has none."""
-    return _values(metric, _in_time(side, cell), side.run.include_failures)
+    return latency_values(metric, in_time(side, [cell]), side.run.include_failures)
 
 
 def unanswered(side: Side, cell: str) -> int:
     """How many messages of a cell's measured window have no part in its latencies: they ended without an answer."""
-    records = side.records.take(side.rows_of(cell))
+    records = side.records.iloc[rows_of(side.records, cell)]
     ended = flags(records["measured"]) & flags(records["ends_message"])
     return int(ended.sum()) - int(latency_population(records, side.run.include_failures).sum())
 

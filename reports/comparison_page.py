@@ -11,7 +11,8 @@ from reports.charts import compared_distributions
 from reports.charts.catalogue import Pictures
 from reports.charts.changes import change_charts, tally
 from reports.charts.chart import Chart
-from reports.html import PageFigure, _environment, page_figure
+from reports.html import PageFigures, environment, page_figures
+from reports.inline_svg import palette_css
 from reports.material import COMMAND_LIMIT, Material, prepare
 from reports.sections import comparison, first_screen, service
 from reports.sections.comparison_words import COMPARISON_DEFINITIONS
@@ -73,7 +74,10 @@ def render_comparison(
     plain = clean_tree(found.as_dict())
     labels = _labels(found, is_one_run=this is baseline)
     differences = config_differences(found, this.side.run, baseline.side.run, across)
-    return _environment().get_template("comparison.html").render(
+    changes = change_charts(found)
+    curves = compared_distributions.charts(found, this.side, baseline.side, labels)
+    drawn = _drawn([*changes, *curves])
+    return environment().get_template("comparison.html").render(
         title=this.material.run.get("scenario") or "load test",
         labels=labels,
         verdict=_verdict(plain),
@@ -82,8 +86,11 @@ def render_comparison(
         banners=_banners(this, baseline),
         changed=_named(_first_rows(comparison.changed_table(plain)), labels),
         figures=_named(comparison.figures_table(plain), labels),
-        changes=_embedded(change_charts(found)),
-        curves=_embedded(compared_distributions.charts(found, this.side, baseline.side, labels)),
+        changes=drawn.figures[: len(changes)],
+        curves=drawn.figures[len(changes) :],
+        chart_css=drawn.css,
+        light=palette_css(style.LIGHT),
+        dark=palette_css(style.DARK),
         runs=_runs(this, baseline),
         differences=_named(_differences_table(differences), labels),
         validity=_validity_table(this, baseline),
@@ -112,15 +119,11 @@ def _verdict(found: Mapping[str, Any]) -> VerdictView:
     return VerdictView(status.capitalize(), tone_of(status), counted, tuple(said))
 
 
-def _embedded(charts: Sequence[Chart]) -> list[PageFigure]:
-    return [page_figure(chart, _drawn(chart)) for chart in charts]
-
-
-def _drawn(chart: Chart) -> Pictures:
-    """A chart for the page alone: no file beside it needs a PNG, which takes a quarter of the time."""
+def _drawn(charts: Sequence[Chart]) -> PageFigures:
+    """Charts for the page alone: no file beside it needs a PNG, which takes a quarter of the time."""
     with style.chart_style():
-        wide, narrow = (style.svg_bytes(chart.draw(canvas)) for canvas in (style.WIDE, style.NARROW))
-    return Pictures(wide, narrow, png=b"")
+        pairs = [[style.svg_bytes(chart.draw(canvas)) for canvas in (style.WIDE, style.NARROW)] for chart in charts]
+    return page_figures(charts, [Pictures(wide, narrow, png=b"") for wide, narrow in pairs])
 
 
 def _validities(this: Party, baseline: Party) -> list[tuple[str, Entry]]:

@@ -88,7 +88,7 @@ def page_figures(charts: Sequence[Chart], pictures: Sequence[Pictures]) -> PageF
 
 def render_html(material: Material, time: Timeline, figures: PageFigures, config: str | None, csv: str) -> str:
     """The page; `config` is the text of effective.yaml, None without one; `csv` the name of the cells' CSV file."""
-    template = _environment().get_template("report.html")
+    template = environment().get_template("report.html")
     return template.render(
         description=material.run.get("description"),
         command=material.run.get("command"),
@@ -146,7 +146,8 @@ def _sections(material: Material) -> dict[str, Any]:
     }
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where the pages' templates are, and how they are filled in: all text is escaped, and nothing may be missing."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
