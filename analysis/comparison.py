@@ -293,14 +293,14 @@ def compare_cells(
     return Comparison(judge_all(cells, threshold), (), (), (), threshold, _identity(side), spoiled)
 
 
-def compared_values(side: Side, cell: str, metric: str) -> np.ndarray:
-    """What is compared of a cell's latency: its values in order of time, NaN where a request has none."""
-    return latency_values(metric, in_time(side, [cell]), side.run.include_failures)
+def compared_values(side: Side, cells: Iterable[str], metric: str) -> np.ndarray:
+    """What is compared of a latency of some cells: its values in order of time, NaN where a request has none."""
+    return latency_values(metric, in_time(side, cells), side.run.include_failures)
 
 
-def unanswered(side: Side, cell: str) -> int:
-    """How many messages of a cell's measured window have no part in its latencies: they ended without an answer."""
-    records = side.records.iloc[rows_of(side.records, cell)]
+def unanswered(side: Side, cells: Iterable[str]) -> int:
+    """How many messages of the cells' measured windows have no part in their latencies: they ended without an answer."""
+    records = side.records.take(_places(side, cells))
     ended = flags(records["measured"]) & flags(records["ends_message"])
     return int(ended.sum()) - int(latency_population(records, side.run.include_failures).sum())
 
@@ -365,10 +365,14 @@ def _compare_pair(
     return CellComparison(pair.this.name, pair.baseline.name, rows=tuple(rows), ranks=ranks)
 
 
+def _places(side: Side, cells: Iterable[str]) -> np.ndarray:
+    slices = [rows_of(side.records, cell) for cell in cells]
+    return np.concatenate([np.empty(0, dtype=np.intp), *(np.arange(each.start, each.stop) for each in slices)])
+
+
 def in_time(side: Side, cells: Iterable[str]) -> pd.DataFrame:
     """What is compared of the records of a cell (or of all its rounds), in order of time."""
-    slices = [rows_of(side.records, cell) for cell in cells]
-    own = np.concatenate([np.empty(0, dtype=np.intp), *(np.arange(each.start, each.stop) for each in slices)])
+    own = _places(side, cells)
     order = np.argsort(floats(side.records["intended_at"])[own], kind="stable")
     return side.records[list(_COLUMNS)].take(own[order])
 

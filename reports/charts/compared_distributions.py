@@ -76,9 +76,14 @@ def _curves(cells: Sequence[CellComparison], this: Side, baseline: Side, labels:
 
 def _both(cells: Sequence[CellComparison], this: Side, baseline: Side, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """A metric's values of all the cells, of this run and of the baseline."""
-    mine = [compared_values(this, cell.cell, metric) for cell in cells]
-    theirs = [compared_values(baseline, cell.baseline_cell, metric) for cell in cells]
+    mine = [compared_values(this, _rounds(this, cell.cell, baseline), metric) for cell in cells]
+    theirs = [compared_values(baseline, _rounds(baseline, cell.baseline_cell, this), metric) for cell in cells]
     return np.concatenate(mine), np.concatenate(theirs)
+
+
+def _rounds(side: Side, cell: str, other: Side) -> tuple[str, ...]:
+    """What is compared under a cell's name: with another run all its rounds, with another cell of the run it alone."""
+    return (cell,) if side is other else side.rounds_with(cell)
 
 
 def _finding(cell: CellComparison) -> str:
@@ -116,8 +121,15 @@ def _pooled_finding(cells: Sequence[CellComparison], this: Side, baseline: Side)
 
 def _mix_shift(cells: Sequence[CellComparison], this: Side, baseline: Side) -> float:
     """Share of the requests that belong to other cells than in the baseline, 0 to 1."""
-    mine = np.array([np.isfinite(compared_values(this, cell.cell, "e2e_ms")).sum() for cell in cells])
-    theirs = np.array([np.isfinite(compared_values(baseline, cell.baseline_cell, "e2e_ms")).sum() for cell in cells])
+    mine = np.array(
+        [np.isfinite(compared_values(this, _rounds(this, cell.cell, baseline), "e2e_ms")).sum() for cell in cells]
+    )
+    theirs = np.array(
+        [
+            np.isfinite(compared_values(baseline, _rounds(baseline, cell.baseline_cell, this), "e2e_ms")).sum()
+            for cell in cells
+        ]
+    )
     if not mine.sum() or not theirs.sum():
         return 0.0
     return float(np.abs(mine / mine.sum() - theirs / theirs.sum()).sum() / 2.0)
@@ -125,8 +137,8 @@ def _mix_shift(cells: Sequence[CellComparison], this: Side, baseline: Side) -> f
 
 def _left_out(cells: Sequence[CellComparison], this: Side, baseline: Side) -> str:
     """How many messages have no place on the curves because they were not answered."""
-    mine = sum(unanswered(this, cell.cell) for cell in cells)
-    theirs = sum(unanswered(baseline, cell.baseline_cell) for cell in cells)
+    mine = sum(unanswered(this, _rounds(this, cell.cell, baseline)) for cell in cells)
+    theirs = sum(unanswered(baseline, _rounds(baseline, cell.baseline_cell, this)) for cell in cells)
     if not mine and not theirs:
         return " Every message was answered."
     return f" Not on the curves: messages without an answer, {count(mine)} here and {count(theirs)} in the baseline."
