@@ -68,11 +68,14 @@ def _objectives(preparation: Preparation) -> Iterator[str]:
     for entry in preparation.settings.scenario.objectives:
         objective = parse_objective(entry)
         for key, value in objective.scope.items():
-            if key in _OF_CELLS and not any(_has(cell, key, value) for cell in cells):
+            if key in (*_OF_CELLS, "phase") and not any(_has(cell, key, value) for cell in cells):
                 yield f"Warning: no cell has {key}={value}, so this objective cannot be judged: {objective}"
 
 
 def _has(cell: Cell, key: str, value: str) -> bool:
+    if key == "phase":
+        load = cell.schedule() if cell.is_open else cell.user_profile()
+        return value in {phase.name for phase in load.phases()}
     own = getattr(cell, key)
     return own == "mixed" or str(own) == value
 

@@ -76,6 +76,7 @@ def test_the_plan_warns_of_limits_that_it_will_reach():
         ({"rates": "5000/s"}, "calls in flight at the peak are more than the 1,200 that 1 process on this machine can"),
         ({"rates": "300/s", "transport": "boto3"}, "more than the 144 that 1 process"),
         ({"set_values": ["objectives=[ttft_ms p95 < 1s for service_tier=flex]"]}, "no cell has service_tier=flex, so"),
+        ({"set_values": ["objectives=[ttft_ms p95 < 1s for phase=spike]"]}, "no cell has phase=spike, so"),
     ],
 )
 def test_a_plan_that_nobody_can_mean_or_this_machine_cannot_do_is_warned_of(arguments, said):
