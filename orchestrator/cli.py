@@ -51,8 +51,8 @@ from scenarios.run_directory import RunDirectory, RunDirectoryError
 if TYPE_CHECKING:
     from orchestrator.suite import SuiteResult
 
-#: A disk, a quota or a permitted size that is used up: no bug of this program.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: A disk, a quota or a permitted size that is used up, a disk that was made read-only: no bug of this program.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 VERBS = ("run", "plan", "doctor", "report", *COMMANDS)
 DEFAULT_SCENARIO = SCENARIOS / "permutations.yaml"
@@ -113,7 +113,7 @@ def _sentences(error: ValueError) -> list[str]:
 def _confess(error: Exception) -> int:
     """Report a bug: one sentence for the user, the traceback in a file."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        _tell(f"error: {error.strerror}. What was written stays; where there is room again, --resume goes on with it\n")
+        _tell(f"error: {error.strerror}. What was written stays; when there is room again, --resume goes on with it\n")
         return ExitCode.INTERNAL_ERROR
     with tempfile.NamedTemporaryFile("w", prefix="run_tests-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write("".join(traceback.format_exception(error)))

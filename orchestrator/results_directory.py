@@ -188,8 +188,10 @@ def _default_directory(scenario: str, started_at: float) -> Path:
 
 
 def _point_latest_at(path: Path) -> None:
-    """Let `latest` beside the directory point to it, in one step."""
+    """Let `latest` beside the directory point to it, in one step; what is no link, as in a copy, is left alone."""
     link, temporary = path.parent / LATEST, path.parent / f".{LATEST}.{os.getpid()}"
+    if link.exists() and not link.is_symlink():
+        return
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name, target_is_directory=True)
     temporary.replace(link)

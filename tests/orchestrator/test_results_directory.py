@@ -70,6 +70,15 @@ def test_the_default_is_named_by_time_and_scenario_and_latest_points_to_it(tmp_p
     assert (tmp_path / "test_results" / "latest").resolve() == second.resolve()
 
 
+def test_a_latest_that_is_no_link_is_left_alone_and_stops_no_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_results" / "latest" / "copied").mkdir(parents=True)
+
+    open_directory(None, "smoke", 0.0, force=False)
+
+    assert (tmp_path / "test_results" / "latest" / "copied").exists()
+
+
 def test_a_folder_of_other_making_is_never_cleared_also_with_force(tmp_path):
     (tmp_path / "emulator").mkdir()
     (tmp_path / "emulator" / "server.py").write_text("precious", encoding="utf-8")
