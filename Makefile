@@ -7,7 +7,7 @@ CHROMIUM := $(shell command -v chromium || command -v chromium-browser || comman
 NPM := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
 JAVASCRIPT := tests/emulator/js
 
-.PHONY: help demo test lint types tests emulator clean
+.PHONY: help demo test lint types tests emulator pictures clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ tests: $(VENV)/dev.stamp $(if $(NPM),$(JAVASCRIPT)/node_modules/installed.stamp)
 
 emulator: $(VENV)/run.stamp  ## Run the Bedrock emulator on its default port
 	$(BIN)/python -m emulator
+
+pictures: $(VENV)/dev.stamp  ## Take the pictures of docs/images from the last run
+	$(BIN)/python -m tests.support.pictures
 
 clean:  ## Remove what make built (results stay)
 	rm -rf $(VENV) $(JAVASCRIPT)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -299,7 +299,7 @@ def compared_values(side: Side, cells: Iterable[str], metric: str) -> np.ndarray
 
 
 def unanswered(side: Side, cells: Iterable[str]) -> int:
-    """How many messages of the cells' measured windows have no part in their latencies: they ended without an answer."""
+    """How many messages of the measured windows have no part in their latencies: they ended without an answer."""
     records = side.records.take(_places(side, cells))
     ended = flags(records["measured"]) & flags(records["ends_message"])
     return int(ended.sum()) - int(latency_population(records, side.run.include_failures).sum())

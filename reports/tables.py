@@ -24,8 +24,8 @@ _SCALARS = (
 )  # fmt: skip
 _STATISTICS = ("n", "mean", *STATS, "max")
 
-#: A spreadsheet takes a text that begins so for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a text that begins so for a formula; the wide ones where it is set to Japanese.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def consolidated_csv(material: Material) -> str:

@@ -10,9 +10,11 @@ HANDLER = '"><img src=x onerror=alert(1)>'
 ANSI = "\x1b[31m\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x9b2J"
 SECRETS = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/x AKIAIOSFODNN7EXAMPLE 210987654321"
 TEMPLATE = "{{ 7 * 7 }}{% raw %}$\\frac{1}{0}$ ]]> & &amp; | ` @everyone #1 =cmd|' /C calc'!A0"
+#: Reorders what follows, hides, or isolates: right-to-left override, zero-width characters, byte order mark.
+INVISIBLE = "\u202egnp.exe\u202c\u200b\u200d\u2066x\u2069\ufeff"
 ENORMOUS = " " + "A" * 1_000_000
 
-ATTACK = f"{SCRIPT}{HANDLER}{ANSI}{TEMPLATE} {SECRETS}"
+ATTACK = f"{SCRIPT}{HANDLER}{ANSI}{TEMPLATE}{INVISIBLE} {SECRETS}"
 NAME = HANDLER.replace("/", "")
 TEXT_FIELDS = (
     "query_type", "language", "complexity", "prompt_size", "message_id", "error_code", "model_id", "requested_tier",

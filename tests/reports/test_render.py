@@ -10,6 +10,7 @@ from reports.render import write_reports
 from tests.reports.pages import Page, Rendered, render
 from tests.support.run_builder import make_record, write_run
 
+INVISIBLE_MARKS = "\u202e\u202c\u200b\u200d\u2066\u2069\ufeff"
 CHARTS = [
     "overview", "avg_latency_by_config", "p50_p95_comparison", "latency_by_prompt_size", "throughput_comparison",
     "latency_heatmap",
@@ -64,7 +65,10 @@ def test_no_secret_and_no_control_character_reaches_any_file(hostile_run: Render
         text = path.read_text(encoding="utf-8")
         for secret in ("123456789012", "AKIAIOSFODNN7EXAMPLE", "210987654321"):
             assert secret not in text, (path.name, secret)
-        assert not {c for c in text if ord(c) < 32 and c != "\n"} | ({"\x7f", "\x9b"} & set(text)), path.name
+        unwanted = {c for c in text if ord(c) < 32 and c != "\n"} | (set("\x7f\x9b" + INVISIBLE_MARKS) & set(text))
+        if path.name == "summary.md":  # it puts zero-width spaces into mentions itself
+            unwanted -= {"\u200b"}
+        assert not unwanted, path.name
 
 
 def test_a_megabyte_in_every_field_does_not_bloat_the_files(hostile_run: Rendered) -> None:

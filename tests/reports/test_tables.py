@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from bedrock.outcome import Outcome
-from tests.reports.pages import Rendered, render
+from reports.tables import consolidated_csv
+from tests.reports.pages import Rendered, material_of, render
 from tests.support.run_builder import CellSpec, build_run, make_record, write_run
 
 
@@ -45,10 +46,13 @@ def test_what_is_not_known_is_empty_not_zero(small_run: Rendered) -> None:
     assert rows["us-default-small-5rps"]["outcome_throttled"] == "0"
 
 
-def test_a_spreadsheet_takes_no_name_for_a_formula(tmp_path: Path) -> None:
-    run = render(build_run(tmp_path / "run", [CellSpec("=cmd|calc", n=2)]))
+def test_a_spreadsheet_takes_no_text_for_a_formula(tmp_path: Path) -> None:
+    cell = CellSpec("=cmd|calc", status="skipped", reason="＝HYPERLINK(x)", service_tier="@SUM(1)", pattern="\t+1")
+    text = consolidated_csv(material_of(build_run(tmp_path / "run", [cell])))
+    (row,) = csv.DictReader(io.StringIO(text))
 
-    assert cells_of(run)[0]["cell"] == "'=cmd|calc"
+    assert (row["cell"], row["reason"], row["service_tier"]) == ("'=cmd|calc", "'＝HYPERLINK(x)", "'@SUM(1)")
+    assert not [value for value in row.values() if value.startswith(("=", "+", "-", "@", "\t"))]
 
 
 def test_token_data_has_a_line_per_attempt_and_the_same_totals(small_run: Rendered) -> None:

@@ -5,15 +5,14 @@ survive and which makes them small.
 """
 
 import io
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
+from pypdfium2 import PdfDocument
 
 from tests.support.browser import CHROMIUM, CHROMIUM_ARGUMENTS
 
@@ -37,27 +36,22 @@ def take(page: Path, folder: Path) -> Iterator[Path]:
         for name, width, height, scheme in SCREENS:
             tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             tab.goto(page.as_uri())
-            yield _save(tab.screenshot(), folder / f"{name}.png")
+            yield _save(Image.open(io.BytesIO(tab.screenshot())), folder / f"{name}.png")
             tab.close()
         yield _save(_first_printed(browser, page), folder / "report-print.png")
         browser.close()
 
 
-def _first_printed(browser: Browser, page: Path) -> bytes:
-    """The first sheet of the page as it is printed, as PNG (pdftoppm of poppler-utils)."""
+def _first_printed(browser: Browser, page: Path) -> Image.Image:
+    """The first sheet of the page as it is printed, 100 dots an inch."""
     tab = browser.new_page(color_scheme="dark")
     tab.goto(page.as_uri())
-    with TemporaryDirectory() as scratch:
-        sheet = Path(scratch) / "page.pdf"
-        tab.pdf(path=sheet, prefer_css_page_size=True)
-        command = ["pdftoppm", "-png", "-r", "100", "-f", "1", "-singlefile", str(sheet), str(sheet.with_suffix(""))]
-        subprocess.run(command, check=True)
-        return sheet.with_suffix(".png").read_bytes()
+    sheet: Image.Image = PdfDocument(tab.pdf(prefer_css_page_size=True))[0].render(scale=100 / 72).to_pil()
+    return sheet
 
 
-def _save(png: bytes, path: Path) -> Path:
-    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    picture.save(path, optimize=True)
+def _save(picture: Image.Image, path: Path) -> Path:
+    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 
