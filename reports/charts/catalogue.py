@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reports import style
-from reports.charts import avg_latency, heatmap, overview, percentiles, prompt_size, throughput
+from reports.charts import avg_latency, heatmap, latency_by_load, overview, percentiles, prompt_size, throughput
 from reports.charts.chart import Chart, unless_empty
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
@@ -21,7 +21,11 @@ class Pictures:
 
 def all_charts(material: Material, time: Timeline) -> list[Chart]:
     """Every chart of the report in reading order, the overview first."""
-    return [overview_chart(material, time), *cell_charts(material)]
+    return [
+        overview_chart(material, time),
+        *cell_charts(material),
+        *latency_by_load.charts(material),
+    ]
 
 
 def overview_chart(material: Material, time: Timeline) -> Chart:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,6 +10,7 @@ from matplotlib.patches import Patch
 
 from reports import style
 from reports.charts.percentiles import METRICS
+from reports.charts.strips import head, limit_line, say
 from reports.charts.wording import highest
 from reports.numbers import count, milliseconds, percent, rate
 from reports.style import Canvas
@@ -79,7 +81,7 @@ def _rates(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
         )
     style.zero_axis(axes, "y", 3)
     axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.35)  # room for the names of the bands
-    _head(axes, "arrivals/s", axes.get_legend_handles_labels()[0], canvas)
+    head(axes, "arrivals/s", axes.get_legend_handles_labels()[0], canvas)
 
 
 def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit], canvas: Canvas) -> None:
@@ -89,7 +91,7 @@ def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit
         markersize=5 if len(dots) < _FEW_DOTS else 3, alpha=0.6 if len(dots) < _FEW_DOTS else 0.4,
         markeredgewidth=0, color=style.DOT, rasterized=True,
     )  # fmt: skip
-    handles = [Line2D([], [], linestyle="none", marker=".", color=style.DOT, label=timeline.dot_name)]
+    handles: list[Artist] = [Line2D([], [], linestyle="none", marker=".", color=style.DOT, label=timeline.dot_name)]
     windows, name = timeline.percentiles, metric.removesuffix("_ms")
     for position, stat in enumerate(("p50", "p95")):
         values, look = windows[f"{name}_{stat}_ms"], style.series(position)
@@ -99,26 +101,16 @@ def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit
         )  # fmt: skip
         handles += line if values.notna().any() else []
     if dots.empty:
-        _say(axes, "no request was answered")
+        say(axes, "no request was answered")
     axes.set_yscale("log")
-    handles += [promise for limit in limits if (promise := _limit(axes, limit)) is not None]
+    handles += [promise for limit in limits if (promise := limit_line(axes, limit.value, limit.name)) is not None]
     style.log_axis(axes, "y", 5)
-    _head(axes, METRICS[metric], handles, canvas)
-
-
-def _limit(axes: Axes, limit: Limit) -> Line2D | None:
-    """A promise as a line, unless all values lie so far below it that it would flatten them."""
-    low, high = axes.get_ylim()
-    if limit.value > high * 4:
-        return None
-    axes.set_ylim(min(low, limit.value / 1.25), max(high, limit.value * 1.25))
-    return axes.axhline(
-        limit.value, color=style.LIGHT.limit, linewidth=1.2, linestyle=(0, (4, 3)), zorder=3, label=limit.name
-    )
+    head(axes, METRICS[metric], handles, canvas)
 
 
 def _failures(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
-    windows, handles = timeline.windows, []
+    windows = timeline.windows
+    handles: list[Artist] = []
     below = windows["offered"].astype(float) * 0.0
     for column, name, position in _FAILURES:
         per_s = windows[column].astype(float) / timeline.width_s
@@ -132,26 +124,8 @@ def _failures(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
     else:
         axes.set_ylim(0, 1)
         axes.set_yticks([0])
-        _say(axes, "none throttled, failed or dropped")
-    _head(axes, "failures/s", handles, canvas)
-
-
-def _head(axes: Axes, title: str, handles: Sequence[object], canvas: Canvas) -> None:
-    """Title and legend of a strip on one line, on a phone on two."""
-    axes.set_title(title, pad=18 if canvas.narrow and handles else 3)
-    if handles:
-        axes.legend(
-            handles=list(handles), loc="lower left" if canvas.narrow else "lower right",
-            bbox_to_anchor=(0.0 if canvas.narrow else 1.0, 1.0), ncols=5, borderaxespad=0.0,
-            borderpad=0.1, handlelength=1.6, handletextpad=0.4, columnspacing=0.9,
-        )  # fmt: skip
-
-
-def _say(axes: Axes, text: str) -> None:
-    axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL_PT,
-        color=style.LIGHT.muted,
-    )  # fmt: skip
+        say(axes, "none throttled, failed or dropped")
+    head(axes, "failures/s", handles, canvas)
 
 
 def _time_axis(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
