@@ -91,9 +91,10 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
         "projected_daily_cost_usd": daily,
         "projected_monthly_cost_usd": None if daily is None else daily * DAYS_A_MONTH,
         "monthly_cost_limit_usd": run.monthly_cost_limit_usd,
-        "by_model": _shares(billed, ["model"]),
-        "by_tier": _shares(by_served, ["service_tier"]),
-        "by_model_and_tier": _shares(by_served, ["model", "service_tier"]),
+        "by_model": _shares(billed, ["model"], catalog),
+        "by_tier": _shares(by_served, ["service_tier"], catalog),
+        "by_model_and_tier": _shares(by_served, ["model", "service_tier"], catalog),
+        "by_cell": _shares(billed, ["cell"], catalog),
         "by_cache_class": _cache_classes(billed, catalog),
         "cost_model": _cost_model(run, catalog),
         "what_if": [asdict(entry) for entry in what_ifs(billed, run.daily_messages, catalog)],
@@ -138,10 +139,13 @@ def _good(part: pd.DataFrame) -> tuple[float | None, int]:
     return (float(costs.sum()) if known else None), int(np.nansum(good))
 
 
-def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown."""
+def _shares(billed: pd.DataFrame, keys: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:
+    """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown.
+
+    `parts_usd` splits the cost as Bedrock bills it.
+    """
     rows = []
-    for key, part in billed.groupby(list(keys), sort=True):
+    for key, part in billed.groupby(list(keys), sort=True, observed=True):
         costs = floats(part["cost_usd"])
         cost = None if np.isnan(costs).any() else float(costs.sum())
         measured_cost, good = _good(part)
@@ -155,6 +159,7 @@ def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
                 "cost_per_request_usd": None if cost is None else cost / len(part),
                 "cost_per_good_request_usd": None if measured_cost is None or not good else measured_cost / good,
                 "cost_per_1000_messages_usd": _per_thousand_messages(part),
+                "parts_usd": {row["class"]: row["cost_usd"] for row in _cache_classes(part, catalog)},
             }
         )
     return rows

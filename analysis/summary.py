@@ -13,7 +13,7 @@ from analysis.comparison import Side
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
-from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read_run_info
+from analysis.inputs import HEALTH_SCHEMA, CellInfo, RunInfo, read_health, read_load_info, read_run_info
 from analysis.metrics import Metrics, judge_messages
 from analysis.parts import Parts, find_windows, measure_parts, rows_of
 from analysis.phases import Windows
@@ -33,11 +33,15 @@ SUMMARY_SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The content of summary.json, the records with their derived columns, and run.json as it is."""
+    """The content of summary.json, the records with their derived columns, run.json as it is, the generator's health.
+
+    `health` is `inputs.read_health` of all cells one after the other, with their names as `cell`.
+    """
 
     summary: dict[str, Any]
     records: pd.DataFrame
     run: dict[str, Any]
+    health: pd.DataFrame
 
 
 def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[str, Any] | None = None) -> Analysis:
@@ -53,7 +57,13 @@ def analyse(directory: Path, catalog: Catalog | None = None, overrides: Mapping[
     records = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
     parts = measure_parts(records, run, find_windows(directory, records, run))
     cells = [_evidence(directory, cell, records, run, parts) for cell in run.cells]
-    return Analysis(_summary(run, loaded, records, cells, parts=parts, catalog=prices), records, dict(run.raw))
+    summary = _summary(run, loaded, records, cells, parts=parts, catalog=prices)
+    return Analysis(summary, records, dict(run.raw), _health(cells))
+
+
+def _health(cells: Sequence[CellEvidence]) -> pd.DataFrame:
+    frames = [cell.health.assign(cell=cell.name) for cell in cells if len(cell.health)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell", *HEALTH_SCHEMA.names])
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:

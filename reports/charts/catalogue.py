@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 
 from reports import style
-from reports.charts import avg_latency, heatmap, latency_by_load, overview, percentiles, prompt_size, throughput
+from reports.charts import (
+    avg_latency,
+    cost_by_configuration,
+    cost_what_if,
+    heatmap,
+    latency_by_load,
+    overview,
+    percentiles,
+    prompt_size,
+    throttling,
+    throughput,
+)
 from reports.charts.chart import Chart, unless_empty
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
@@ -25,6 +36,9 @@ def all_charts(material: Material, time: Timeline) -> list[Chart]:
         overview_chart(material, time),
         *cell_charts(material),
         *latency_by_load.charts(material),
+        *throttling.charts(material),
+        *cost_by_configuration.charts(material),
+        *cost_what_if.charts(material),
     ]
 
 
