@@ -22,7 +22,7 @@ def model_costs(material: Material) -> pd.DataFrame:
     """
     found = (material.summary.get("cost") or {}).get("by_model_and_tier") or []
     ordered = sorted(found, key=lambda row: (str(row["model"]), tier_order(str(row["service_tier"]))))
-    rows = [{"name": f"{model_name(row['model'], None)} · {row['service_tier']}", **_figures(row)} for row in ordered]
+    rows = [{"name": f"{model_name(row['model'], None)} {row['service_tier']}", **_figures(row)} for row in ordered]
     return pd.DataFrame(rows, columns=["name", *_FIGURES])
 
 

@@ -12,6 +12,7 @@ from reports.charts import (
     overview,
     percentiles,
     prompt_size,
+    query_types,
     throttling,
     throughput,
 )
@@ -39,6 +40,7 @@ def all_charts(material: Material, time: Timeline) -> list[Chart]:
         *throttling.charts(material),
         *cost_by_configuration.charts(material),
         *cost_what_if.charts(material),
+        *query_types.charts(material),
     ]
 
 

@@ -20,6 +20,8 @@ from reports.numbers import count, percent, usd
 from reports.style import Canvas
 
 _COST = "per_1000_usd"
+#: Good messages that cost more than this many times the longest bar would flatten the bars.
+_MOST_SCALES = 3.0
 _NAMES = {"input": "input", "output": "output", "cache_read": "cache read", "cache_write": "cache write"}
 #: Hatches by part: in grey, too, they are told apart.
 _HATCHES = dict(zip(PARTS, ("", "///", "...", "xxx"), strict=True))
@@ -50,11 +52,7 @@ def cost_by_configuration(
     axes = figure.subplots()
     label_rows(axes, rows, canvas)
     keys = _bars(axes, rows.frame)
-    good = rows.frame["per_1000_good_usd"]
-    axes.hlines(rows.frame["y"], rows.frame[_COST], good, color=style.LIGHT.ink, linewidth=1.0, zorder=4)
-    points(axes, good, rows.frame["y"], style.SeriesStyle(style.LIGHT.ink, "D", "-"), good.notna())
-    if good.notna().any():
-        keys.append(legend_key("1,000 good messages", "D", style.LIGHT.ink))
+    keys += _good(axes, rows.frame)
     style.zero_axis(axes, "x", 4 if canvas.narrow else 7)
     axes.set_xlabel("USD per 1,000 messages")
     if not canvas.narrow:
@@ -89,6 +87,20 @@ def _bars(axes: Axes, frame: pd.DataFrame) -> list[Artist]:
             axes.barh(frame["y"], values, left=left, height=0.66, **look)
             keys.append(Patch(label=_NAMES[part], **look))
             left = left + values
+    return keys
+
+
+def _good(axes: Axes, frame: pd.DataFrame) -> list[Artist]:
+    """The cost of 1,000 good messages; where next to none was good it may be out of scale, and points out of it."""
+    ink, good, edge = style.LIGHT.ink, frame["per_1000_good_usd"].astype(float), frame[_COST].max() * _MOST_SCALES
+    near = good.where(good <= edge)
+    axes.hlines(frame["y"], frame[_COST], good.clip(upper=edge), color=ink, linewidth=1.0, zorder=4)
+    keys: list[Artist] = []
+    far = good.where(good > edge).clip(upper=edge)
+    for values, marker, name in ((near, "D", "1,000 good messages"), (far, ">", "beyond the scale")):
+        if values.notna().any():
+            points(axes, values, frame["y"], style.SeriesStyle(ink, marker, "-"), values.notna())
+            keys.append(legend_key(name, marker, ink))
     return keys
 
 

@@ -105,5 +105,6 @@ def finding(frame: pd.DataFrame, limit_usd: float | None, daily_messages: float 
         for row, verb, is_move in ((least, "lowers", least[_MONTH] < month), (most, "raises", most[_MONTH] > month))
         if is_move
     ]
-    moves = f" {'; '.join(parts)}." if parts else ""
-    return f"{text}{moves} Lower is better. Tokens of {count(billed)} billed requests at catalogue prices, one lever at a time."
+    moves = "".join(f" {part[:1].upper()}{part[1:]}." for part in parts)
+    basis = f"Tokens of {count(billed)} billed requests at catalogue prices, one lever at a time."
+    return f"{text}{moves} Lower is better. {basis}"

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from reports import style
 from reports.charts.percentiles import METRICS
-from reports.charts.strips import head, limit_line, say
+from reports.charts.strips import head, limit_line
 from reports.charts.wording import highest
 from reports.numbers import count, milliseconds, percent, rate
 from reports.style import Canvas
@@ -35,25 +35,26 @@ def overview(timeline: Timeline, limits: Mapping[str, Sequence[Limit]], canvas: 
     figure = canvas.figure(600 if canvas.narrow else 400)
     strips = figure.subplots(4, 1, sharex=True, height_ratios=(9, 11, 11, 7))
     for axes in strips:
-        _bands(axes, timeline.bands)
+        shade_bands(axes, timeline.bands)
         axes.grid(visible=False, axis="x")
     _rates(strips[0], timeline, canvas)
     _latency(strips[1], timeline, "ttft_ms", limits.get("ttft_ms", ()), canvas)
     _latency(strips[2], timeline, "e2e_ms", limits.get("e2e_ms", ()), canvas)
     _failures(strips[3], timeline, canvas)
-    _name_bands(strips[0], timeline, canvas)
+    name_bands(strips[0], timeline, canvas)
     _time_axis(strips[-1], timeline, canvas)
     return figure
 
 
-def _bands(axes: Axes, bands: Sequence[Band]) -> None:
+def shade_bands(axes: Axes, bands: Sequence[Band]) -> None:
+    """Shade the measured windows and, darker, the bursts; too many to see are left out."""
     wide_enough = [band for band in bands if band.strong or len(bands) <= _MAX_BANDS]
     for band in wide_enough:
         color = style.LIGHT.band_strong if band.strong else style.LIGHT.band
         axes.axvspan(band.start_s, band.end_s, facecolor=color, linewidth=0, zorder=0)
 
 
-def _name_bands(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
+def name_bands(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
     """Write the name of each band inside its top where all names fit, else as many of the numbers as fit."""
     named = sorted((band for band in timeline.bands if band.label), key=lambda band: band.start_s)
     px_per_s = (canvas.width_px - 60) / max(timeline.span_s, 1e-9)
@@ -126,6 +127,14 @@ def _failures(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
         axes.set_yticks([0])
         say(axes, "none throttled, failed or dropped")
     head(axes, "failures/s", handles, canvas)
+
+
+def say(axes: Axes, text: str) -> None:
+    """Write in the middle of a panel why it is empty."""
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL_PT,
+        color=style.LIGHT.muted,
+    )  # fmt: skip
 
 
 def _time_axis(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:

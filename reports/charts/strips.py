@@ -1,4 +1,4 @@
-"""Charts made of strips or panels: their heads, limit lines, and what stands where there is nothing to show."""
+"""Charts made of strips or panels: their heads and limit lines."""
 
 from collections.abc import Sequence
 
@@ -21,14 +21,6 @@ def head(axes: Axes, title: str, handles: Sequence[Artist], canvas: Canvas, colu
             bbox_to_anchor=(0.0 if canvas.narrow else 1.0, 1.0), ncols=columns, borderaxespad=0.0,
             borderpad=0.1, handlelength=1.6, handletextpad=0.4, columnspacing=0.9,
         )  # fmt: skip
-
-
-def say(axes: Axes, text: str) -> None:
-    """Words in the middle of a strip that has nothing to show."""
-    axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL_PT,
-        color=style.LIGHT.muted,
-    )  # fmt: skip
 
 
 def limit_line(axes: Axes, value: float, name: str) -> Line2D | None:

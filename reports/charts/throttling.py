@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 from reports import style
 from reports.cells import model_name
 from reports.charts.chart import Chart
-from reports.charts.strips import limit_key, limit_line, say
+from reports.charts.overview import say
+from reports.charts.strips import limit_key, limit_line
 from reports.material import Material
 from reports.minutes import first_throttles, minutes_frame
 from reports.numbers import count, percent
