@@ -241,6 +241,12 @@ def _tick(value: float, _position: int | None = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
+def plain_ticks(axis: Axis, most_ticks: int) -> None:
+    """At most `most_ticks` round ticks on a linear axis that need not begin at zero."""
+    axis.set_major_locator(MaxNLocator(nbins=most_ticks, steps=_ROUND))
+    axis.set_major_formatter(FuncFormatter(_tick))
+
+
 def time_axis(axes: Axes, span_s: float, most_ticks: int) -> None:
     """Elapsed time from 0 to `span_s` seconds as `min:s` (`h:min:s`), ticks at steps a clock has."""
     step_s = next((step for step in _CLOCK_STEPS_S if span_s / step <= most_ticks), _CLOCK_STEPS_S[-1])

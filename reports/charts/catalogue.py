@@ -7,12 +7,14 @@ from reports.charts import (
     avg_latency,
     cost_by_configuration,
     cost_what_if,
+    generator_health,
     heatmap,
     latency_by_load,
     overview,
     percentiles,
     prompt_size,
     query_types,
+    recovery,
     throttling,
     throughput,
 )
@@ -37,10 +39,12 @@ def all_charts(material: Material, time: Timeline) -> list[Chart]:
         overview_chart(material, time),
         *cell_charts(material),
         *latency_by_load.charts(material),
+        *recovery.charts(material),
         *throttling.charts(material),
         *cost_by_configuration.charts(material),
         *cost_what_if.charts(material),
         *query_types.charts(material),
+        *generator_health.charts(material, time),
     ]
 
 
