@@ -23,12 +23,14 @@ class GeneratorHealth:
     Columns, NaN where nothing is known: `send_lag_p50_ms`, `send_lag_p95_ms` (72 calls at least), `send_lag_max_ms` of
     the open loop; `hub_lag_ms` and `cpu_pct` (of one core), each the highest second of any process; `in_flight`, the
     mean of the calls counted each second, all processes together; `in_flight_recorded`, the same from the records.
-    `limits` has where a check of CHECKS warns and where it fails, None where it never does.
+    `limits` has where a check of CHECKS warns and where it fails, None where it never does; `little_share` is what the
+    check of Little's law observed.
     """
 
     windows: pd.DataFrame
     width_s: float
     limits: Mapping[str, tuple[float, float | None]]
+    little_share: float | None
 
 
 def generator_health(material: Material, time: Timeline) -> GeneratorHealth:
@@ -40,15 +42,16 @@ def generator_health(material: Material, time: Timeline) -> GeneratorHealth:
         for name, check_name in CHECKS.items()
         if (check := checks.get(check_name)) is not None
     }
+    little = (checks.get("littles_law") or {}).get("observed")
     if records["intended_at"].isna().all():
-        return GeneratorHealth(pd.DataFrame(), width_s, limits)
+        return GeneratorHealth(pd.DataFrame(), width_s, limits, little)
     zero, count = float(records["intended_at"].min()), len(time.windows)
     index = pd.Index(np.arange(count) * width_s + width_s / 2.0, name="at_s")
     columns = {**_send_lags(material, zero, width_s, count), **_samples(health, zero, width_s, count)}
     columns["in_flight_recorded"] = _recorded(records, zero, width_s, count)
     frame = pd.DataFrame(columns, index=index)
     shown = frame.drop(columns="in_flight_recorded")
-    return GeneratorHealth(frame if shown.notna().any(axis=None) else frame.iloc[:0], width_s, limits)
+    return GeneratorHealth(frame if shown.notna().any(axis=None) else frame.iloc[:0], width_s, limits, little)
 
 
 def _send_lags(material: Material, zero: float, width_s: float, count: int) -> dict[str, Floats]:

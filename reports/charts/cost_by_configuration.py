@@ -111,7 +111,7 @@ def finding(models: pd.DataFrame, cells: pd.DataFrame, dimensions: Sequence[str]
     known = frame.dropna(subset=[_COST])
     dear, cheap = highest(known, _COST), lowest(known, _COST)
     text = f"1,000 messages cost {usd(dear[_COST])} in {cell_name(dear, dims)}"
-    if dear[_COST] > cheap[_COST] > 0:
+    if dear[_COST] >= 1.05 * cheap[_COST] > 0:
         text = f"{text}, {dear[_COST] / cheap[_COST]:.1f} times as much as in {cell_name(cheap, dims)}"
     output = dear["output"] / dear[_COST] if dear[_COST] > 0 else float("nan")
     paid = f"; {percent(output)} of it is output" if pd.notna(output) else ""

@@ -15,7 +15,7 @@ from reports.charts.strips import head, limit_line
 from reports.charts.wording import highest
 from reports.generator import GeneratorHealth, generator_health
 from reports.material import Material
-from reports.numbers import milliseconds, signed_percent, significant
+from reports.numbers import milliseconds, percent, significant
 from reports.style import Canvas
 from reports.timeline import Timeline
 
@@ -25,9 +25,9 @@ _MAX_MARKERS = 60
 
 
 def charts(material: Material, time: Timeline) -> Iterator[Chart]:
-    """The chart of a run whose generator left figures of itself; none for others."""
+    """The chart of a run whose generator left figures of itself for some time; none for others."""
     found = generator_health(material, time)
-    if not found.windows.empty:
+    if len(found.windows) > 1:
         yield Chart(
             "generator_health",
             "The load generator: lag, CPU, calls in flight",
@@ -66,7 +66,7 @@ _STRIPS = (
 def draw(found: GeneratorHealth, time: Timeline, canvas: Canvas) -> Figure:
     """A strip per figure that is known, on the time axis of the overview, with the limits of its validity check."""
     strips = [strip for strip in _STRIPS if found.windows[strip.lines[0][0]].notna().any() or _is_sparse(found, strip)]
-    figure = canvas.figure(len(strips) * (132 if canvas.narrow else 112) + 44)
+    figure = canvas.figure(len(strips) * (146 if canvas.narrow else 112) + 44)
     grid = figure.subplots(len(strips), 1, sharex=True, squeeze=False).ravel()
     for axes, strip in zip(grid, strips, strict=True):
         shade_bands(axes, time.bands)
@@ -102,7 +102,7 @@ def _draw(axes: Axes, strip: _Strip, found: GeneratorHealth, canvas: Canvas) -> 
         style.log_axis(axes, "y", 4)
     else:
         style.zero_axis(axes, "y", 4)
-    head(axes, strip.title, handles, canvas)
+    head(axes, strip.title, handles, canvas, columns=3 if canvas.narrow else 5)
 
 
 def _limits(axes: Axes, found: GeneratorHealth, strip: _Strip) -> list[Artist]:
@@ -110,7 +110,7 @@ def _limits(axes: Axes, found: GeneratorHealth, strip: _Strip) -> list[Artist]:
     if strip.judged_as not in found.limits:
         return []
     warn, fail = found.limits[strip.judged_as or ""]
-    lines = [(warn, f"warning at {warn:g}"), *([] if fail is None else [(fail, f"invalid at {fail:g}")])]
+    lines = [(warn, f"warning {warn:g}"), *([] if fail is None else [(fail, f"invalid {fail:g}")])]
     drawn = [line for value, name in lines if (line := limit_line(axes, value, name)) is not None]
     for line in drawn[1:]:
         line.set_linestyle("-")
@@ -129,12 +129,8 @@ def finding(found: GeneratorHealth) -> str:
         if (text := _worst(found.windows, column, name, unit))
     ]
     text = "; ".join(parts)
-    counted, recorded = found.windows["in_flight"].sum(), found.windows["in_flight_recorded"].sum()
-    both = found.windows[["in_flight", "in_flight_recorded"]].dropna()
-    gap = ""
-    if len(both) and recorded > 0 and counted > 0:
-        difference = both["in_flight"].mean() / both["in_flight_recorded"].mean() - 1.0
-        gap = f" Calls in flight as counted differ from those of the records by {signed_percent(difference * 100.0)}."
+    share = found.little_share
+    gap = "" if share is None else f" Calls in flight differ from rate x time by {percent(share)} more than by chance."
     return (
         f"{text[:1].upper()}{text[1:]}.{gap} Lag and CPU: lower is better; the two lines of calls in flight should be "
         f"one. Windows of {found.width_s:g} s, of each the highest value; the checks judge whether it spoils the run."

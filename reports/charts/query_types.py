@@ -12,6 +12,9 @@ from reports.material import Material
 from reports.numbers import count, milliseconds
 from reports.text import shorten
 
+#: A ratio below this is no finding.
+_WORTH_SAYING = 1.05
+
 
 def charts(material: Material) -> Iterator[Chart]:
     """The chart of a run with two query types that were answered; none for others."""
@@ -34,7 +37,8 @@ def finding(frame: pd.DataFrame) -> str:
     stat, known = ("p95", firm) if len(firm) > 1 else ("p50", frame)
     column = f"e2e_ms_{stat}"
     slow, fast = highest(known, column), lowest(known, column)
-    times = f", {slow[column] / fast[column]:.1f} times {shorten(str(fast['name']), 40)}" if fast[column] > 0 else ""
+    ratio = slow[column] / fast[column] if fast[column] > 0 else 1.0
+    times = f", {ratio:.1f} times {shorten(str(fast['name']), 40)}" if ratio >= _WORTH_SAYING else ""
     few = len(frame) - len(firm)
     rough = (
         f" {few} of {len(frame)} types have fewer than the {MIN_SAMPLES['p95']} requests of a firm p95." if few else ""

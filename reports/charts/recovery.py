@@ -104,19 +104,19 @@ def finding(found: Sequence[Spike]) -> str:
     widths = " or ".join(dict.fromkeys(f"{spike.width_s:g} s" for spike in found))
     n = [int(value) for spike in found for value in spike.windows["n"]]
     return (
-        f"{' '.join(texts)}{cut} Windows of {widths} by intended start, n = {count(min(n))} to {count(max(n))} answers "
-        "each: the recovery is no finer than a window. Lower is better."
+        f"{' '.join(filter(None, texts))}{cut} Windows of {widths} by intended start, n = {count(min(n))} to "
+        f"{count(max(n))} answers each: the recovery is no finer than a window. Lower is better."
     )
 
 
 def _of_metric(of_metric: Sequence[Spike], name: str, cells: int) -> str:
     if not of_metric:
-        return f"{name}: not known."
+        return ""
     never = [spike for spike in of_metric if spike.recovery_s is None]
     spike = never[0] if never else max(of_metric, key=lambda each: each.recovery_s or 0.0)
     where = f" in {shorten(spike.cell, 60)}" if cells > 1 else ""
     if spike.recovery_s is None:
-        return f"{name} p95 did not return to its baseline{where}, as far as is known: {spike.reason}."
+        return f"{name} p95: no time of recovery{where}, {spike.reason}."
     return (
         f"{name} p95 was back within {TOLERANCE * 100.0:g} % of its baseline of {milliseconds(spike.baseline_ms)} ms "
         f"{spike.recovery_s:g} s after the spike{where}."

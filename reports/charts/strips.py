@@ -13,8 +13,9 @@ _LIMIT_DASH = (0, (4, 3))
 
 
 def head(axes: Axes, title: str, handles: Sequence[Artist], canvas: Canvas, columns: int = 5) -> None:
-    """Title and legend of a strip on one line, on a phone on two."""
-    axes.set_title(title, pad=18 if canvas.narrow and handles else 3)
+    """Title and legend of a strip on one line; on a phone the legend has lines of its own, of so many columns."""
+    lines = -(-len(handles) // columns)
+    axes.set_title(title, pad=3 + 15 * lines if canvas.narrow else 3)
     if handles:
         axes.legend(
             handles=list(handles), loc="lower left" if canvas.narrow else "lower right",
