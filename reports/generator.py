@@ -1,4 +1,4 @@
-"""The load generator's own condition over time, on the windows of the overview."""
+"""The load generator's own condition over time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ from reports.timeline import Timeline
 
 #: The validity check that judges each figure.
 CHECKS = {"send_lag_ms": "send_lag_p99_ms", "hub_lag_ms": "hub_lag_p99_ms", "cpu_pct": "generator_cpu_p90_pct"}
+
+#: Health lines come a little more than a second apart: narrower windows would show gaps where there are none.
+LEAST_WIDTH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class GeneratorHealth:
 
 def generator_health(material: Material, time: Timeline) -> GeneratorHealth:
     """The condition of a run's generator; no rows where no health file was read and no arrival was scheduled."""
-    records, health, width_s = material.records, material.health, time.width_s
+    records, health, width_s = material.records, material.health, max(time.width_s, LEAST_WIDTH_S)
     checks = {check["name"]: check for check in (material.summary.get("validity") or {}).get("checks") or []}
     limits = {
         name: (float(check["limit"]), check.get("fail_limit"))
@@ -45,7 +48,7 @@ def generator_health(material: Material, time: Timeline) -> GeneratorHealth:
     little = (checks.get("littles_law") or {}).get("observed")
     if records["intended_at"].isna().all():
         return GeneratorHealth(pd.DataFrame(), width_s, limits, little)
-    zero, count = float(records["intended_at"].min()), len(time.windows)
+    zero, count = float(records["intended_at"].min()), -(-len(time.windows) * int(time.width_s) // int(width_s))
     index = pd.Index(np.arange(count) * width_s + width_s / 2.0, name="at_s")
     columns = {**_send_lags(material, zero, width_s, count), **_samples(health, zero, width_s, count)}
     columns["in_flight_recorded"] = _recorded(records, zero, width_s, count)

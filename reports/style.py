@@ -276,7 +276,8 @@ def freeze(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     if engine is None or isinstance(engine, PlaceHolderLayoutEngine):
         return
-    engine.execute(figure)
+    if figure.axes:
+        engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         left, bottom, width, height = (round(float(part), 5) for part in axes.get_position().bounds)

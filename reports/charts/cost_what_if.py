@@ -34,7 +34,7 @@ def charts(material: Material) -> Iterator[Chart]:
             finding(frame, limit_usd, cost.get("daily_messages"), billed),
             "Bars from zero, one for the projected monthly cost as measured and one for each what-if, with the monthly "
             "limit as a line.",
-            "what-if",
+            "cost",
             lambda canvas: cost_what_if(frame, limit_usd, canvas),
             section="cost",
         )

@@ -47,7 +47,7 @@ def charts(material: Material) -> Iterator[Chart]:
             finding(series, sla_s),
             "Per family of cells that differ in load alone: latency percentiles over the load on a log axis, below it "
             "answered requests and goodput a second, and the share that was throttled or failed.",
-            "cells",
+            "load",
             lambda canvas: latency_by_load(series, sla_s, canvas),
             section="load",
         )

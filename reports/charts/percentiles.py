@@ -29,6 +29,9 @@ METRICS = {"ttft_ms": "time to first token, ms", "e2e_ms": "whole response, ms"}
 #: The same for a phone.
 SHORT_METRICS = {"ttft_ms": "TTFT, ms", "e2e_ms": "response, ms"}
 
+#: Longer labels of the rows leave a phone's panels less room for ticks.
+_SHORT_LABEL_CHARS = 10
+
 
 def p50_p95_comparison(
     frame: pd.DataFrame, dimensions: Sequence[str], limits: Mapping[str, float], canvas: Canvas
@@ -42,9 +45,11 @@ def p50_p95_comparison(
     panels = figure.subplots(1, 2, sharey=True)
     label_rows(panels[0], rows, canvas)
     names = SHORT_METRICS if canvas.narrow else METRICS
+    has_long_labels = rows.frame["row"].astype(str).str.len().max() > _SHORT_LABEL_CHARS
+    ticks = 7 if not canvas.narrow else 2 if has_long_labels else 3
     for axes, (metric, title) in zip(panels, names.items(), strict=True):
         _panel(axes, rows, metric, limits.get(metric))
-        style.log_axis(axes, "x", 3 if canvas.narrow else 7)
+        style.log_axis(axes, "x", ticks)
         axes.set_xlabel(title)
     side_panel(panels[1])
     number_column(panels[1], rows, "n", [count(n) for n in rows.frame["n"]], 38)

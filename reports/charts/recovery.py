@@ -35,7 +35,7 @@ def charts(material: Material) -> Iterator[Chart]:
             finding(found),
             "Per cell with a spike two lines over time, the p95 of time to first token and of the whole response by "
             "window, with the baseline plus 10 % as a line and a mark where the cell was back within it.",
-            "cells",
+            "load",
             lambda canvas: recovery(found, canvas),
             section="load",
         )
