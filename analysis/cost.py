@@ -76,7 +76,7 @@ def _daily_usd(entry: MixEntry, price: Price, daily_messages: float) -> float:
 #: What makes a message, and the other columns of the records that are read here.
 _MESSAGE = ("cell", "process", "message_id")
 _COLUMNS = (
-    "attempt", "model_id", "model", "requested_tier", "service_tier", "served_tier", *TOKEN_CLASSES, "cost_usd",
+    "cell", "attempt", "model_id", "model", "requested_tier", "service_tier", "served_tier", *TOKEN_CLASSES, "cost_usd",
     "measured", "answerable", "good",
 )  # fmt: skip
 
@@ -100,9 +100,10 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
         "projected_daily_cost_usd": daily,
         "projected_monthly_cost_usd": None if daily is None else daily * DAYS_A_MONTH,
         "monthly_cost_limit_usd": run.monthly_cost_limit_usd,
-        "by_model": _shares(billed, ["model"]),
-        "by_tier": _shares(by_served, ["service_tier"]),
-        "by_model_and_tier": _shares(by_served, ["model", "service_tier"]),
+        "by_model": _shares(billed, ["model"], catalog),
+        "by_tier": _shares(by_served, ["service_tier"], catalog),
+        "by_model_and_tier": _shares(by_served, ["model", "service_tier"], catalog),
+        "by_cell": _shares(billed, ["cell"], catalog),
         "by_cache_class": _cache_classes(priced.bundles, catalog),
         "cost_model": _cost_model(run, catalog),
         "what_if": [asdict(entry) for entry in what_ifs(billed, priced, run.daily_messages, catalog)],
@@ -113,7 +114,8 @@ def cost_section(records: pd.DataFrame, total: Metrics, run: RunInfo, catalog: C
 def _billed(records: pd.DataFrame) -> pd.DataFrame:
     """What is read here of the records that the service reported tokens of."""
     # Identities are texts, the largest column of all; without retries every record is a message.
-    columns = [*_MESSAGE, *_COLUMNS] if len(records) and int(records["attempt"].max()) > 1 else list(_COLUMNS)
+    has_retries = len(records) > 0 and int(records["attempt"].max()) > 1
+    columns = list(dict.fromkeys([*_COLUMNS, *(_MESSAGE if has_retries else ())]))
     has_tokens = flags(records["input_tokens"].notna()) & flags(records["output_tokens"].notna())
     return records[columns].take(np.flatnonzero(has_tokens))
 
@@ -162,8 +164,11 @@ def _parts(billed: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[st
         yield tuple(map(str, key)) if isinstance(key, tuple) else (str(key),), billed.take(rows)
 
 
-def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown."""
+def _shares(billed: pd.DataFrame, keys: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:
+    """Cost and tokens by the given columns, sorted by them; cost None where a price is unknown.
+
+    `parts_usd` splits the cost as Bedrock bills it.
+    """
     rows = []
     for key, part in _parts(billed, keys):
         cost = _sum(floats(part["cost_usd"]))
@@ -178,9 +183,14 @@ def _shares(billed: pd.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
                 "cost_per_request_usd": None if cost is None else cost / len(part),
                 "cost_per_good_request_usd": None if measured_cost is None or not good else measured_cost / good,
                 "cost_per_1000_messages_usd": _per_thousand_messages(part, cost),
+                "parts_usd": _parts_usd(part, catalog),
             }
         )
     return rows
+
+
+def _parts_usd(part: pd.DataFrame, catalog: Catalog) -> dict[str, float | None]:
+    return {row["class"]: row["cost_usd"] for row in _cache_classes(Priced.of(part).bundles, catalog)}
 
 
 def _cost_model(run: RunInfo, catalog: Catalog) -> dict[str, Any] | None:

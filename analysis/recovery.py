@@ -38,10 +38,12 @@ _KNOWN = frozenset({*_LOUD, *_BEFORE, *_AFTER})
 class Recovery:
     """One metric of one cell after its spike; `recovery_s` is None with a `reason` where it is not known or never was.
 
-    Percentiles are p95s in ms; the worst is that of the windows after the spike.
+    Percentiles are p95s in ms; the worst is that of the windows after the spike. Instants are Unix seconds.
     """
 
     metric: str
+    spike_started_at: float
+    spike_ended_at: float | None
     baseline_p95_ms: float | None
     spike_p95_ms: float | None
     worst_after_p95_ms: float | None
@@ -89,7 +91,7 @@ def _recover(answered: pd.DataFrame, phases: Sequence[Phase], spike: Phase, metr
 
     def found(reason: str | None, **figures: float | None) -> Recovery:
         given = {"worst_after_p95_ms": None, "window_s": None, "recovery_s": None, **figures}
-        return Recovery(metric, baseline, during, reason=reason, **given)
+        return Recovery(metric, spike.started_at, spike.ended_at, baseline, during, reason=reason, **given)
 
     end = _end_of_calm(phases, spike)
     if not before:

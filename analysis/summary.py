@@ -14,7 +14,7 @@ from analysis.comparison import Side
 from analysis.cost import cost_section
 from analysis.evidence import CellEvidence
 from analysis.findings import find
-from analysis.inputs import CellInfo, RunInfo, read_health, read_load_info, read_run_info
+from analysis.inputs import HEALTH_SCHEMA, CellInfo, RunInfo, read_health, read_load_info, read_run_info
 from analysis.metrics import Metrics, judge_messages
 from analysis.parts import Parts, find_windows, measure_parts, rows_of
 from analysis.phases import Windows
@@ -38,11 +38,15 @@ Watch = Callable[[str], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The content of summary.json, the records with their derived columns, and run.json as it is."""
+    """The content of summary.json, the records with their derived columns, run.json as it is, the generator's health.
+
+    `health` is `inputs.read_health` of all cells one after the other, with their names as `cell`.
+    """
 
     summary: dict[str, Any]
     records: pd.DataFrame
     run: dict[str, Any]
+    health: pd.DataFrame
 
 
 def analyse(
@@ -63,7 +67,8 @@ def analyse(
     with watch("metrics"):
         parts = measure_parts(judged.frame, run, find_windows(directory, judged.frame, run))
         cells = [_evidence(directory, cell, judged.frame, run, parts) for cell in run.cells]
-    return Analysis(_summary(run, judged, cells, parts=parts, catalog=prices, watch=watch), judged.frame, dict(run.raw))
+    summary = _summary(run, judged, cells, parts=parts, catalog=prices, watch=watch)
+    return Analysis(summary, judged.frame, dict(run.raw), _health(cells))
 
 
 def _judged(directory: Path, run: RunInfo, prices: Catalog, watch: Watch) -> RecordSet:
@@ -73,6 +78,11 @@ def _judged(directory: Path, run: RunInfo, prices: Catalog, watch: Watch) -> Rec
     with watch("derive"):
         judged = judge_messages(derive(loaded.frame, prices), run.sla_s, _understood(run), run.cells)
     return replace(loaded, frame=judged)
+
+
+def _health(cells: Sequence[CellEvidence]) -> pd.DataFrame:
+    frames = [cell.health.assign(cell=cell.name) for cell in cells if len(cell.health)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell", *HEALTH_SCHEMA.names])
 
 
 def write_summary(directory: Path, analysis: Analysis) -> list[Path]:

@@ -119,3 +119,23 @@ def in_order(values: Iterable[str], dimension: str) -> list[str]:
     if dimension == "size":
         return sorted(distinct, key=size_order)
     return distinct
+
+
+def groups_frame(material: Material, group: str) -> pd.DataFrame:
+    """One row per value of a group of the summary (`query_type`), slowest median first.
+
+    Columns: `name`, `n`, and the latency columns of `cells_frame`.
+    """
+    answered = _answered(material)
+    by_value = dict(iter(answered.groupby(group))) if not answered.empty else {}
+    rows = []
+    for entry in (material.summary.get("groups") or {}).get(group) or []:
+        row: dict[str, Any] = {"name": str(entry["key"]), "n": (entry["metrics"].get("e2e_ms") or {}).get("n") or 0}
+        own = by_value.get(entry["key"])
+        for metric in _LATENCIES:
+            row |= _latency_columns(
+                metric, entry["metrics"].get(metric) or {}, None if own is None else own[metric].dropna()
+            )
+        rows.append(row)
+    frame = pd.DataFrame(rows, columns=["name", "n", *(name for name in _CELL_COLUMNS if name.startswith(_LATENCIES))])
+    return frame.sort_values(["e2e_ms_p50", "name"], ascending=[False, True], kind="stable", ignore_index=True)

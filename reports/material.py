@@ -1,7 +1,7 @@
 """What the pages are made of: analysis results with every foreign string cleaned, once, for all writers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -18,16 +18,22 @@ _TEXT_COLUMNS = (
     "model", "requested_tier", "served_tier", "service_tier", "outcome", "error_code", "error_message", "stop_reason",
 )  # fmt: skip
 
+_HEALTH_COLUMNS = ["cell", "process", "at", "hub_lag_ms", "cpu_pct", "in_flight"]
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One run's results, fit to print. `dimensions` are those in which its cells differ."""
+    """One run's results, fit to print. `dimensions` are those in which its cells differ.
+
+    `health` is the load generator's, a row per cell, process and second (`analysis.summary.Analysis`).
+    """
 
     run: Mapping[str, Any]
     summary: Mapping[str, Any]
     records: pd.DataFrame
     cells: tuple[CellResult, ...]
     dimensions: tuple[str, ...]
+    health: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_HEALTH_COLUMNS))
 
     @property
     def is_open(self) -> bool | None:
@@ -40,12 +46,16 @@ class Material:
         return cell.label(self.dimensions)
 
 
-def prepare(summary: Mapping[str, Any], run: Mapping[str, Any], records: pd.DataFrame) -> Material:
+def prepare(
+    summary: Mapping[str, Any], run: Mapping[str, Any], records: pd.DataFrame, health: pd.DataFrame
+) -> Material:
     """Clean all text of an analysis and name its cells."""
     tidy_run = {**clean_tree(run), "command": clean(str(run.get("command") or ""), COMMAND_LIMIT)}
     tidy_summary = clean_tree(summary)
     cells = cell_results(tidy_run.get("cells") or [], tidy_summary.get("cells") or [])
-    return Material(tidy_run, tidy_summary, _clean_columns(records), tuple(cells), tuple(varying(cells)))
+    return Material(
+        tidy_run, tidy_summary, _clean_columns(records), tuple(cells), tuple(varying(cells)), _clean_columns(health)
+    )
 
 
 def _clean_columns(records: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
     the clock; the CSV is named after the start of the run. OSError if the directory cannot be written.
     """
     names = RunDirectory(directory)
-    material = prepare(analysis.summary, analysis.run, analysis.records)
+    material = prepare(analysis.summary, analysis.run, analysis.records, analysis.health)
     time = timeline(material)
     charts = all_charts(material, time)
     pictures = [render(chart) for chart in charts]

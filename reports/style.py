@@ -20,6 +20,8 @@ mpl.use("Agg")
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import (
@@ -241,6 +243,12 @@ def _tick(value: float, _position: int | None = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
+def plain_ticks(axis: Axis, most_ticks: int) -> None:
+    """At most `most_ticks` round ticks on a linear axis that need not begin at zero."""
+    axis.set_major_locator(MaxNLocator(nbins=most_ticks, steps=_ROUND))
+    axis.set_major_formatter(FuncFormatter(_tick))
+
+
 def time_axis(axes: Axes, span_s: float, most_ticks: int) -> None:
     """Elapsed time from 0 to `span_s` seconds as `min:s` (`h:min:s`), ticks at steps a clock has."""
     step_s = next((step for step in _CLOCK_STEPS_S if span_s / step <= most_ticks), _CLOCK_STEPS_S[-1])
@@ -265,9 +273,11 @@ def readable_on(color: tuple[float, float, float, float]) -> str:
 
 def freeze(figure: Figure) -> None:
     """Lay the figure out and fix its axes, rounded: the layout solver's last digits vary from one call to the next."""
-    if figure.get_layout_engine() is None or isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+    engine = figure.get_layout_engine()
+    if engine is None or isinstance(engine, PlaceHolderLayoutEngine):
         return
-    figure.draw_without_rendering()
+    if figure.axes:
+        engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         left, bottom, width, height = (round(float(part), 5) for part in axes.get_position().bounds)
@@ -277,17 +287,21 @@ def freeze(figure: Figure) -> None:
 def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG: text stays text, no date, no program name, so equal data give equal bytes."""
     freeze(figure)
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None}
-    figure.savefig(buffer, format="svg", metadata=metadata, dpi=CSS_DPI * 1.5)
-    return _portable(buffer.getvalue().decode("utf-8")).encode("utf-8")
+    buffer = io.StringIO()
+    figure.dpi = CSS_DPI * 1.5  # of the pictures in it
+    # `savefig` would draw twice, the first time for the layout alone, which is frozen.
+    backend: Any = FigureCanvasSVG(figure)
+    backend.print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return _portable(buffer.getvalue()).encode("utf-8")
 
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, two pixels per CSS pixel."""
     freeze(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None}, dpi=CSS_DPI * PNG_SCALE)
+    figure.dpi = CSS_DPI * PNG_SCALE
+    backend: Any = FigureCanvasAgg(figure)
+    backend.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 
 from reports import style
-from reports.charts import avg_latency, heatmap, overview, percentiles, prompt_size, throughput
+from reports.charts import (
+    avg_latency,
+    cost_by_configuration,
+    cost_what_if,
+    generator_health,
+    heatmap,
+    latency_by_load,
+    overview,
+    percentiles,
+    prompt_size,
+    query_types,
+    recovery,
+    throttling,
+    throughput,
+)
 from reports.charts.chart import Chart, unless_empty
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
@@ -21,7 +35,17 @@ class Pictures:
 
 def all_charts(material: Material, time: Timeline) -> list[Chart]:
     """Every chart of the report in reading order, the overview first."""
-    return [overview_chart(material, time), *cell_charts(material)]
+    return [
+        overview_chart(material, time),
+        *cell_charts(material),
+        *latency_by_load.charts(material),
+        *recovery.charts(material),
+        *throttling.charts(material),
+        *cost_by_configuration.charts(material),
+        *cost_what_if.charts(material),
+        *query_types.charts(material),
+        *generator_health.charts(material, time),
+    ]
 
 
 def overview_chart(material: Material, time: Timeline) -> Chart:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,6 +10,7 @@ from matplotlib.patches import Patch
 
 from reports import style
 from reports.charts.percentiles import METRICS
+from reports.charts.strips import head, limit_line
 from reports.charts.wording import highest
 from reports.numbers import count, milliseconds, percent, rate
 from reports.style import Canvas
@@ -33,25 +35,26 @@ def overview(timeline: Timeline, limits: Mapping[str, Sequence[Limit]], canvas: 
     figure = canvas.figure(600 if canvas.narrow else 400)
     strips = figure.subplots(4, 1, sharex=True, height_ratios=(9, 11, 11, 7))
     for axes in strips:
-        _bands(axes, timeline.bands)
+        shade_bands(axes, timeline.bands)
         axes.grid(visible=False, axis="x")
     _rates(strips[0], timeline, canvas)
     _latency(strips[1], timeline, "ttft_ms", limits.get("ttft_ms", ()), canvas)
     _latency(strips[2], timeline, "e2e_ms", limits.get("e2e_ms", ()), canvas)
     _failures(strips[3], timeline, canvas)
-    _name_bands(strips[0], timeline, canvas)
+    name_bands(strips[0], timeline, canvas)
     _time_axis(strips[-1], timeline, canvas)
     return figure
 
 
-def _bands(axes: Axes, bands: Sequence[Band]) -> None:
+def shade_bands(axes: Axes, bands: Sequence[Band]) -> None:
+    """Shade the measured windows and, darker, the bursts; too many to see are left out."""
     wide_enough = [band for band in bands if band.strong or len(bands) <= _MAX_BANDS]
     for band in wide_enough:
         color = style.LIGHT.band_strong if band.strong else style.LIGHT.band
         axes.axvspan(band.start_s, band.end_s, facecolor=color, linewidth=0, zorder=0)
 
 
-def _name_bands(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
+def name_bands(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
     """Write the name of each band inside its top where all names fit, else as many of the numbers as fit."""
     named = sorted((band for band in timeline.bands if band.label), key=lambda band: band.start_s)
     px_per_s = (canvas.width_px - 60) / max(timeline.span_s, 1e-9)
@@ -79,7 +82,7 @@ def _rates(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
         )
     style.zero_axis(axes, "y", 3)
     axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.35)  # room for the names of the bands
-    _head(axes, "arrivals/s", axes.get_legend_handles_labels()[0], canvas)
+    head(axes, "arrivals/s", axes.get_legend_handles_labels()[0], canvas)
 
 
 def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit], canvas: Canvas) -> None:
@@ -89,7 +92,7 @@ def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit
         markersize=5 if len(dots) < _FEW_DOTS else 3, alpha=0.6 if len(dots) < _FEW_DOTS else 0.4,
         markeredgewidth=0, color=style.DOT, rasterized=True,
     )  # fmt: skip
-    handles = [Line2D([], [], linestyle="none", marker=".", color=style.DOT, label=timeline.dot_name)]
+    handles: list[Artist] = [Line2D([], [], linestyle="none", marker=".", color=style.DOT, label=timeline.dot_name)]
     windows, name = timeline.percentiles, metric.removesuffix("_ms")
     for position, stat in enumerate(("p50", "p95")):
         values, look = windows[f"{name}_{stat}_ms"], style.series(position)
@@ -99,26 +102,16 @@ def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit
         )  # fmt: skip
         handles += line if values.notna().any() else []
     if dots.empty:
-        _say(axes, "no request was answered")
+        say(axes, "no request was answered")
     axes.set_yscale("log")
-    handles += [promise for limit in limits if (promise := _limit(axes, limit)) is not None]
+    handles += [promise for limit in limits if (promise := limit_line(axes, limit.value, limit.name)) is not None]
     style.log_axis(axes, "y", 5)
-    _head(axes, METRICS[metric], handles, canvas)
-
-
-def _limit(axes: Axes, limit: Limit) -> Line2D | None:
-    """A promise as a line, unless all values lie so far below it that it would flatten them."""
-    low, high = axes.get_ylim()
-    if limit.value > high * 4:
-        return None
-    axes.set_ylim(min(low, limit.value / 1.25), max(high, limit.value * 1.25))
-    return axes.axhline(
-        limit.value, color=style.LIGHT.limit, linewidth=1.2, linestyle=(0, (4, 3)), zorder=3, label=limit.name
-    )
+    head(axes, METRICS[metric], handles, canvas)
 
 
 def _failures(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
-    windows, handles = timeline.windows, []
+    windows = timeline.windows
+    handles: list[Artist] = []
     below = windows["offered"].astype(float) * 0.0
     for column, name, position in _FAILURES:
         per_s = windows[column].astype(float) / timeline.width_s
@@ -132,22 +125,12 @@ def _failures(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
     else:
         axes.set_ylim(0, 1)
         axes.set_yticks([0])
-        _say(axes, "none throttled, failed or dropped")
-    _head(axes, "failures/s", handles, canvas)
+        say(axes, "none throttled, failed or dropped")
+    head(axes, "failures/s", handles, canvas)
 
 
-def _head(axes: Axes, title: str, handles: Sequence[object], canvas: Canvas) -> None:
-    """Title and legend of a strip on one line, on a phone on two."""
-    axes.set_title(title, pad=18 if canvas.narrow and handles else 3)
-    if handles:
-        axes.legend(
-            handles=list(handles), loc="lower left" if canvas.narrow else "lower right",
-            bbox_to_anchor=(0.0 if canvas.narrow else 1.0, 1.0), ncols=5, borderaxespad=0.0,
-            borderpad=0.1, handlelength=1.6, handletextpad=0.4, columnspacing=0.9,
-        )  # fmt: skip
-
-
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
+    """Write in the middle of a panel why it is empty."""
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL_PT,
         color=style.LIGHT.muted,

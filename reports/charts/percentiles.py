@@ -26,6 +26,11 @@ from reports.numbers import count, milliseconds
 from reports.style import Canvas
 
 METRICS = {"ttft_ms": "time to first token, ms", "e2e_ms": "whole response, ms"}
+#: The same for a phone.
+SHORT_METRICS = {"ttft_ms": "TTFT, ms", "e2e_ms": "response, ms"}
+
+#: Longer labels of the rows leave a phone's panels less room for ticks.
+_SHORT_LABEL_CHARS = 10
 
 
 def p50_p95_comparison(
@@ -39,9 +44,12 @@ def p50_p95_comparison(
     figure = canvas.figure(rows.height_px + 46)
     panels = figure.subplots(1, 2, sharey=True)
     label_rows(panels[0], rows, canvas)
-    for axes, (metric, title) in zip(panels, METRICS.items(), strict=True):
+    names = SHORT_METRICS if canvas.narrow else METRICS
+    has_long_labels = rows.frame["row"].astype(str).str.len().max() > _SHORT_LABEL_CHARS
+    ticks = 7 if not canvas.narrow else 2 if has_long_labels else 3
+    for axes, (metric, title) in zip(panels, names.items(), strict=True):
         _panel(axes, rows, metric, limits.get(metric))
-        style.log_axis(axes, "x", 3 if canvas.narrow else 7)
+        style.log_axis(axes, "x", ticks)
         axes.set_xlabel(title)
     side_panel(panels[1])
     number_column(panels[1], rows, "n", [count(n) for n in rows.frame["n"]], 38)
@@ -64,7 +72,7 @@ def _panel(axes: Axes, rows: Rows, metric: str, limit: float | None) -> None:
 def _keys(rows: Rows, limits: Mapping[str, float]) -> list[Artist]:
     grey = style.LIGHT.muted
     keys: list[Artist] = [legend_key("p50", "o", grey), legend_key("p95", "D", grey)]
-    if rows.frame[[f"{metric}_p95_low" for metric in METRICS]].notna().any(axis=None):
+    if rows.frame[[f"{metric}_p50_low" for metric in METRICS]].notna().any(axis=None):
         keys.append(Line2D([], [], color=grey, linewidth=5, alpha=0.35, label="95 % interval"))
     if not rows.frame[[f"{metric}_p95_firm" for metric in METRICS]].all(axis=None):
         keys.append(legend_key("too few requests", "D", grey, filled=False))

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from reports import style
 from reports.cells import CellResult
-from reports.charts.percentiles import METRICS
+from reports.charts.percentiles import METRICS, SHORT_METRICS
 from reports.charts.rows import legend_key, points
 from reports.charts.wording import lower_is_better
 from reports.frames import MIN_SAMPLES, in_order
@@ -22,10 +22,6 @@ from reports.text import shorten
 MAX_SIZES = 6
 #: More panels than this are merged: their requests are pooled and the caption says so.
 MAX_FACETS = 6
-
-
-#: Titles of the phone's panels.
-_SHORT = {"ttft_ms": "TTFT, ms", "e2e_ms": "response, ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ def latency_by_prompt_size(frame: pd.DataFrame, how: SizeSplit, canvas: Canvas) 
             _panel(axes, part, hues, sizes, canvas)
             if canvas.narrow:  # no room for a label at the axis
                 axes.set_title(
-                    "\n".join([*([shorten(label, 20) if row == 0 else ""] if label else []), _SHORT[metric]])
+                    "\n".join([*([shorten(label, 20) if row == 0 else ""] if label else []), SHORT_METRICS[metric]])
                 )
                 continue
             if side_by_side or column == 0:

@@ -46,4 +46,6 @@ def _record(i: int) -> dict[str, Any]:
     texts = dict.fromkeys(TEXT_FIELDS, f"{ATTACK} {i % 3}")
     phase = "steady" if i < 60 else f"{SCRIPT}phase"
     outcome = "ok" if i % 2 else "server_error"
-    return make_record(i, cell=NAME, outcome=outcome, error_message=ATTACK + ENORMOUS, phase=phase, **texts)
+    return make_record(
+        i, cell=NAME, run_id=ATTACK, outcome=outcome, error_message=ATTACK + ENORMOUS, phase=phase, **texts
+    )

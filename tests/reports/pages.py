@@ -44,7 +44,7 @@ def render(directory: Path) -> Rendered:
 def material_of(directory: Path) -> Material:
     """What the reports of a results directory are made of."""
     analysis = analyse(directory)
-    return prepare(analysis.summary, analysis.run, analysis.records)
+    return prepare(analysis.summary, analysis.run, analysis.records, analysis.health)
 
 
 def suite(n: int = 80, users: tuple[int, ...] = (30, 60, 90)) -> list[CellSpec]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from reports import style
 from reports.cells import cell_results, varying
 from reports.charts import avg_latency, heatmap, overview, percentiles, prompt_size, throughput
-from reports.charts.catalogue import cell_charts, overview_chart
+from reports.charts.catalogue import all_charts, cell_charts, overview_chart
 from reports.charts.rows import MAX_ROWS, plan_rows
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
@@ -272,7 +272,7 @@ def test_a_promise_far_above_all_values_does_not_flatten_them(tmp_path: Path) ->
 @pytest.mark.parametrize("odd", ["no cells", "one request", "all failed", "nothing sent", "equal cells"])
 def test_every_chart_of_every_odd_run_is_drawn_with_a_caption(odd_runs: dict[str, Rendered], odd: str) -> None:
     material = material_of(odd_runs[odd].directory)
-    for chart in [overview_chart(material, timeline(material)), *cell_charts(material)]:
+    for chart in all_charts(material, timeline(material)):
         assert chart.caption.endswith(".")
         assert "nan" not in chart.caption
         picture = odd_runs[odd].directory / "charts" / f"{chart.name}.png"

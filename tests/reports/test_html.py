@@ -121,10 +121,11 @@ def test_headings_go_down_one_level_at_a_time(page: Page) -> None:
 
 
 def test_every_chart_is_there_for_both_widths_with_its_words(page: Page) -> None:
-    assert len(page.all("figure")) == 6
-    assert len(page.all("div", class_="chart wide-only")) == len(page.all("div", class_="chart narrow-only")) == 6
+    figures = len(page.all("figure"))
+    assert figures >= 11
+    assert len(page.all("div", class_="chart wide-only")) == len(page.all("div", class_="chart narrow-only")) == figures
     words = [tag.attributes["aria-label"] for tag in page.all("div", role="img")]
-    assert len(words) == 6
+    assert len(words) == figures
     assert all(len(text) > 60 and "The numbers are in the section" in text for text in words)
     assert all(caption.endswith("Numbers") for caption in page.words("figcaption"))
 
@@ -195,5 +196,5 @@ def test_there_is_a_page_whatever_happened(odd_runs: dict[str, Rendered], odd: s
     text = odd_runs[odd].text("report.html")
 
     assert escape(says, quote=False) in text
-    assert len(Page(text).all("figure")) == 6
+    assert len(Page(text).all("figure")) >= 6
     assert not re.search(r"\bnan\b|\bNone\b|\bNaT\b|undefined", Page(text).words("main")[0])

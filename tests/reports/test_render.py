@@ -13,7 +13,8 @@ from tests.support.run_builder import make_record, write_run
 INVISIBLE_MARKS = "\u202e\u202c\u200b\u200d\u2066\u2069\ufeff"
 CHARTS = [
     "overview", "avg_latency_by_config", "p50_p95_comparison", "latency_by_prompt_size", "throughput_comparison",
-    "latency_heatmap",
+    "latency_heatmap", "recovery", "throttling_over_time", "cost_by_configuration", "cost_what_if",
+    "latency_by_query_type", "generator_health",
 ]  # fmt: skip
 
 

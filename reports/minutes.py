@@ -1,0 +1,73 @@
+"""What each model was asked for and gave, minute by minute, on the time axis of the run."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bedrock.outcome import Outcome
+from reports.material import Material
+
+_MINUTE_S = 60.0
+_SUMS = ("requests_accepted", "throttled", "overloaded", "tokens_accepted", "tokens_refused")
+COLUMNS = ["model", "start_s", "end_s", *_SUMS, "rpm", "tpm"]
+
+
+def minutes_frame(material: Material) -> pd.DataFrame:
+    """One row per model and minute, by time: the summary's `throttling.per_minute` with its place in time.
+
+    `start_s` and `end_s` are seconds since the first intended start; a last minute ends with the last call. Tokens
+    are those that a quota counts, `tokens_refused` estimated; NaN where unknown. `rpm` and `tpm` are the account's
+    default quotas.
+    """
+    rows = (material.summary.get("throttling") or {}).get("per_minute") or []
+    if not rows:
+        return pd.DataFrame(columns=COLUMNS)
+    clocks, zero = _clocks(material.records), float(material.records["intended_at"].min())
+    found = pd.DataFrame([_row(row, *clocks[str(row["cell"])], zero) for row in rows])
+    groups = found.groupby(["model", "start_s"], sort=True)
+    table = groups[list(_SUMS)].sum(min_count=1)
+    table["end_s"] = groups["end_s"].max()
+    table[["rpm", "tpm"]] = groups[["rpm", "tpm"]].first()
+    return table.reset_index()[COLUMNS]
+
+
+def _clocks(records: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """From when the minutes of a cell count, and its last call, Unix s; cells that ran at the same time share them."""
+    sent = records.loc[records["sent"], ["cell", "started_at"]].dropna()
+    spans = sent.groupby("cell", sort=True)["started_at"].agg(["min", "max"]).sort_values(["min", "max"])
+    found: dict[str, tuple[float, float]] = {}
+    begin = busy_until = float("-inf")
+    for cell, first, last in spans.itertuples():
+        begin = begin if first < busy_until else float(first)
+        busy_until = max(busy_until, float(last))
+        found[str(cell)] = (begin, float(last))
+    return found
+
+
+def _row(row: dict[str, Any], begin: float, last: float, zero: float) -> dict[str, Any]:
+    start = begin + _MINUTE_S * float(row["minute"])
+    offered, accepted = row["quota_tokens_offered_estimated"], row["quota_tokens_accepted"]
+    refused = np.nan if offered is None else float(offered) - float(accepted or 0.0)
+    return {
+        "model": str(row["model"]),
+        "start_s": start - zero,
+        "end_s": min(start + _MINUTE_S, max(last, start + 1.0)) - zero,
+        "requests_accepted": float(row["requests_accepted"]),
+        "throttled": float(row["throttled"]),
+        "overloaded": float(row["overloaded"]),
+        "tokens_accepted": np.nan if accepted is None else float(accepted),
+        "tokens_refused": refused,
+        "rpm": row["default_quota_rpm"],
+        "tpm": row["default_quota_tpm"],
+    }
+
+
+def first_throttles(material: Material) -> dict[str, float]:
+    """When each model that throttled first did, in seconds since the first intended start."""
+    records = material.records
+    throttled = records[records["outcome"] == str(Outcome.THROTTLED)]
+    if throttled.empty:
+        return {}
+    first = throttled.groupby("model", sort=True)["started_at"].min().dropna() - float(records["intended_at"].min())
+    return {str(model): float(at) for model, at in first.items()}
