@@ -47,15 +47,14 @@ class Material:
 
 
 def prepare(
-    summary: Mapping[str, Any], run: Mapping[str, Any], records: pd.DataFrame, health: pd.DataFrame
+    summary: Mapping[str, Any], run: Mapping[str, Any], records: pd.DataFrame, health: pd.DataFrame | None = None
 ) -> Material:
-    """Clean all text of an analysis and name its cells."""
+    """Clean all text of an analysis and name its cells; `health` is only needed for the chart of the generator's."""
     tidy_run = {**clean_tree(run), "command": clean(str(run.get("command") or ""), COMMAND_LIMIT)}
     tidy_summary = clean_tree(summary)
     cells = cell_results(tidy_run.get("cells") or [], tidy_summary.get("cells") or [])
-    return Material(
-        tidy_run, tidy_summary, _clean_columns(records), tuple(cells), tuple(varying(cells)), _clean_columns(health)
-    )
+    seen = _clean_columns(pd.DataFrame() if health is None else health)
+    return Material(tidy_run, tidy_summary, _clean_columns(records), tuple(cells), tuple(varying(cells)), seen)
 
 
 def _clean_columns(records: pd.DataFrame) -> pd.DataFrame:

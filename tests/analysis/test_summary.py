@@ -123,7 +123,6 @@ BROKEN: dict[str, tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]] = {
     "odd run.json": ({"a": [make_record(0)]}, {"run": {
         "cells": [None, 3, {"cell": None}, {"cell": "a", "status": 7, "rate_rps": "fast", "users": True}],
         "sla_s": "soon", "daily_messages": -1, "objectives": "none", "started_at": "yesterday", "stopped_by": 3}}),
-    "cells that are no list": ({"a": [make_record(0)]}, {"run": {"cells": "a"}}),
 }  # fmt: skip
 
 
