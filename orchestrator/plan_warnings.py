@@ -81,6 +81,6 @@ def _has(cell: Cell, key: str, value: str) -> bool:
 
 
 def measured_text(preparation: Preparation) -> str:
-    """How much of the planned time is measured: `27m of it measured`."""
+    """Measured time of all cells together, more than the suite takes where cells run in parallel: `27m measured`."""
     measured_s = sum(planned.cell.duration_s for planned in preparation.plan.cells)
-    return f"{format_duration(measured_s)} of it measured"
+    return f"{format_duration(measured_s)} measured"

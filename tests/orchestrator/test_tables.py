@@ -28,7 +28,7 @@ def test_the_plan_of_the_default_suite_has_27_cells_and_a_total():
 
     assert text.count("users, 1m") == 27
     assert "In all 27 cells, about 31,8" in text
-    assert "(27m of it measured)" in text
+    assert "(27m measured)" in text
     assert "us-flex-large-u90" in text
     assert "expect throttling on AWS" in text
     assert "nothing is billed" in text
