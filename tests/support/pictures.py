@@ -1,6 +1,6 @@
 """The pictures of docs/images, taken of a report in headless Chromium: `python -m tests.support.pictures [DIR]`.
 
-DIR is a results directory, by default the last run. Pictures have a palette of 96 colours, which text and charts
+DIR is a results directory, by default the last run. Pictures have a palette of 200 colours, which text and charts
 survive and which makes them small.
 """
 
@@ -18,7 +18,7 @@ from tests.support.browser import CHROMIUM, CHROMIUM_ARGUMENTS
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
-COLOURS = 96
+COLOURS = 200
 
 #: Name, width and height of the window in px, colour scheme.
 SCREENS: tuple[tuple[str, int, int, Literal["light", "dark"]], ...] = (
