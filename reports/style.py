@@ -321,8 +321,7 @@ def _portable(svg: str) -> str:
     classes: dict[str, str] = {}
     body = re.sub(r"<[^>]*>", lambda tag: _shorter_tag(tag[0], classes), body)
     rules = "".join(f".{name}{{{css}}}" for css, name in classes.items())
-    body = _short_ids(body)
-    return body.replace("</style>", f"text{{font-family:{FONT_STACK}}}{rules}</style>", 1)
+    return _short_ids(body.replace("</style>", f"text{{font-family:{FONT_STACK}}}{rules}</style>", 1))
 
 
 def _short_ids(body: str) -> str:

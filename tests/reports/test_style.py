@@ -81,6 +81,17 @@ def test_the_dark_variant_differs_in_colours_only() -> None:
     assert not {c.encode() for c in LIGHT.series} & set(colour.findall(dark)) - {c.encode() for c in DARK.series}
 
 
+def test_a_hatch_refers_to_a_pattern_that_is_there() -> None:
+    with style.chart_style():
+        figure = style.WIDE.figure(120)
+        figure.subplots().bar([0], [1], hatch="///")
+        drawn = style.svg_bytes(figure).decode()
+    patterns = set(re.findall(r'<pattern id="([^"]*)"', drawn)) | set(re.findall(r'<pattern [^>]* id="([^"]*)"', drawn))
+
+    assert patterns
+    assert patterns & set(re.findall(r"fill:url\(#([^)]*)\)", drawn)) == patterns
+
+
 def test_no_text_is_smaller_than_12_px() -> None:
     sizes = [float(size) for size in re.findall(r"font-size:([\d.]+)px", svg().decode())]
 
