@@ -17,13 +17,15 @@ from reports.charts.chart import Chart
 from reports.charts.overview import say
 from reports.charts.strips import limit_key, limit_line
 from reports.material import Material
-from reports.minutes import first_throttles, minutes_frame
+from reports.minutes import busiest, first_throttles, minutes_frame
 from reports.numbers import count, percent
 from reports.style import Canvas
 from reports.text import shorten
 
 #: More models than this are not drawn; those that refused most, and were asked most, are kept.
 MAX_MODELS = 4
+#: More minutes than this share their bars.
+MAX_BARS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,15 @@ def charts(material: Material) -> Iterator[Chart]:
     if not refused and not quotas:
         return
     first = first_throttles(material)
+    drawn, minutes = busiest(frame, MAX_BARS)
     yield Chart(
         "throttling_over_time",
         "Requests and tokens a minute against the quota",
-        finding(material.summary["throttling"], frame, first),
+        finding(material.summary["throttling"], frame, first, minutes),
         "Per model two strips of bars over time: requests and quota tokens of each minute, what was accepted and what "
         "was refused above it, with the quota as a line.",
         "throttling",
-        lambda canvas: throttling_over_time(frame, first, canvas),
+        lambda canvas: throttling_over_time(drawn, first, canvas),
         section="throttling",
     )
 
@@ -137,7 +140,7 @@ def _quota(axes: Axes, quotas: "pd.Series[Any]") -> str:
     return f"quota {count(float(known.iloc[0]))}{'' if is_drawn else ' is far above'}"
 
 
-def finding(throttling: Mapping[str, Any], frame: pd.DataFrame, first: Mapping[str, float]) -> str:
+def finding(throttling: Mapping[str, Any], frame: pd.DataFrame, first: Mapping[str, float], minutes: int = 1) -> str:
     """The caption's sentences: the model that throttled most and since when, and the quota that was nearest."""
     models = [row for row in throttling.get("by_model") or [] if row.get("throttled")]
     text = "Nothing was throttled."
@@ -153,8 +156,9 @@ def finding(throttling: Mapping[str, Any], frame: pd.DataFrame, first: Mapping[s
         if frame["model"].nunique() > MAX_MODELS
         else ""
     )
+    what = "a minute" if minutes == 1 else f"the busiest of {minutes} minutes"
     return (
-        f"{text}{_nearest(throttling)}{cut} A bar is a minute of a cell, counted from its first call, as wide as "
+        f"{text}{_nearest(throttling)}{cut} A bar is {what} of a cell, counted from its first call, as wide as "
         "it lasted: all attempts, the refused (hatched) on top of the accepted; fewer refused is better. The quota is "
         "the account's default by the catalogue: accounts and emulators may have others."
     )

@@ -14,7 +14,7 @@ from reports.charts import cost_by_configuration, cost_what_if, query_types, thr
 from reports.cost_frames import AS_MEASURED, PARTS, cell_costs, model_costs, what_if_costs
 from reports.frames import groups_frame
 from reports.material import Material, prepare
-from reports.minutes import COLUMNS, first_throttles, minutes_frame
+from reports.minutes import COLUMNS, busiest, first_throttles, minutes_frame
 from tests.reports.pages import Rendered, material_of
 from tests.support.run_builder import make_record, write_run
 
@@ -62,6 +62,17 @@ def test_refused_requests_stand_on_the_accepted_and_are_hatched(small: Material)
     assert first in [line.get_xdata()[0] for line in figure.axes[0].lines]
     assert "quota 500" in figure.axes[0].get_title(loc="left")
     assert "quota 2,000,000 is far above" in figure.axes[1].get_title(loc="left")
+
+
+def test_of_minutes_that_share_a_bar_the_busiest_is_kept() -> None:
+    minutes = [{"start_s": i * 60.0, "end_s": i * 60.0 + 60.0, "requests_accepted": i % 7} for i in range(10)]
+    frame = pd.DataFrame(minutes).assign(model="m", throttled=0.0, overloaded=0.0)
+    kept, share = busiest(frame, 4)
+
+    assert share == 3
+    assert kept["requests_accepted"].tolist() == [2, 5, 6, 2]
+    assert kept["start_s"].tolist() == [0.0, 180.0, 360.0, 540.0]
+    assert kept["end_s"].tolist() == [180.0, 360.0, 540.0, 600.0]
 
 
 def test_cells_that_run_side_by_side_use_the_same_minutes(tmp_path: Path) -> None:

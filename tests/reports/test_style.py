@@ -70,6 +70,17 @@ def test_text_is_drawn_as_it_is_whatever_it_contains(hostile: str) -> None:
     assert not list(root.iter(f"{SVG}script"))
 
 
+def test_a_hatch_refers_to_a_pattern_that_is_there() -> None:
+    with style.chart_style():
+        figure = style.WIDE.figure(120)
+        figure.subplots().bar([0], [1], hatch="///")
+        drawn = style.svg_bytes(figure).decode()
+    patterns = set(re.findall(r'<pattern id="([^"]*)"', drawn)) | set(re.findall(r'<pattern [^>]* id="([^"]*)"', drawn))
+
+    assert patterns
+    assert patterns & set(re.findall(r"fill:url\(#([^)]*)\)", drawn)) == patterns
+
+
 def test_no_text_is_smaller_than_12_px() -> None:
     sizes = [float(size) for size in re.findall(r"font-size:([\d.]+)px", svg().decode())]
 
