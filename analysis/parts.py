@@ -54,7 +54,9 @@ def measure_parts(records: pd.DataFrame, run: RunInfo, windows: Windows) -> Part
     groupings = {name: grouping_of(records[column]) for name, column in columns.items()}
     groupings["total"] = Grouping(np.zeros(len(records), dtype=np.int8), ("all",))
     cells = groupings["cell"]
-    groupings["rounds"] = _by_rounds(cells, run)
+    rounds = _by_rounds(cells, run)
+    if rounds.keys:
+        groupings["rounds"] = rounds
 
     def duration_s(grouping: str, key: str) -> float | None:
         group = groupings[grouping]
@@ -65,7 +67,7 @@ def measure_parts(records: pd.DataFrame, run: RunInfo, windows: Windows) -> Part
     found = measure_groups(arrays_of(records, run.include_failures), groupings, duration_s)
     nothing = measure(records.iloc[:0], None, run.include_failures)
     groups = {name: found[name] for name in GROUPS}
-    return Parts(windows, found["cell"], groups, found["total"].get("all", nothing), found["rounds"], nothing)
+    return Parts(windows, found["cell"], groups, found["total"].get("all", nothing), found.get("rounds", {}), nothing)
 
 
 def _by_rounds(cells: Grouping, run: RunInfo) -> Grouping:

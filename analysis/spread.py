@@ -111,7 +111,7 @@ def _beyond(samples: Sequence[np.ndarray], q: float) -> list[np.ndarray] | None:
 
 def _spread(metric: str, stat: str | None, shown: Sequence[float | None], hits: Sequence[np.ndarray] | None) -> Spread:
     known = [value for value in shown if value is not None]
-    low, high = min(known, default=None), max(known, default=None)
+    low, high = (min(known), max(known)) if len(known) > 1 else (None, None)  # one value has no spread
     return Spread(
         metric=metric,
         stat=stat,

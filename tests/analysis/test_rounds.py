@@ -115,6 +115,17 @@ def test_rounds_apart_are_a_finding_and_one_that_broke_off_is_left_out_and_named
     assert evidence.startswith("nova: ttft_ms p50 ")
 
 
+def test_a_figure_that_only_one_round_has_does_not_spread(tmp_path: Path) -> None:
+    specs = (replace(CELL, cell="nova", n=90), replace(CELL, cell="nova-round2", n=20))
+    records = {spec.cell: synthetic_records(spec, 1, 0.0) for spec in specs}
+    entries = [CELL.entry() | {"cell": name, "round_number": number} for number, name in enumerate(records, start=1)]
+
+    (entry,) = analyse(write_run(tmp_path, records, cells=entries)).summary["rounds"]
+
+    p95 = next(row for row in entry["spread"] if (row["metric"], row["stat"]) == ("ttft_ms", "p95"))
+    assert p95["values"][1] is p95["min"] is p95["max"] is p95["range_pct"] is p95["beyond_chance"] is None
+
+
 def test_rounds_of_one_service_are_called_apart_in_one_of_twenty_draws() -> None:
     rng = np.random.default_rng(5)
     draws = [[rng.random(400) < share for _ in range(3)] for share in (0.5, 0.05) for _ in range(300)]
