@@ -142,8 +142,9 @@ def _rows(size: Mapping[str, Any]) -> list[dict[str, str]]:
     pairs = [
         *zip(first["stages"], again["stages"], strict=True),
         ({**first["analysis"], "name": "all of the analysis"}, again["analysis"]),
-        ({**first, "name": "and the report"}, again),
     ]
+    if first["stages"][-1]["name"] == REPORT:
+        pairs.append(({**first, "name": "and the report"}, again))
     return [
         {
             "stage": one["name"],
