@@ -18,7 +18,7 @@ COMMAND = [sys.executable, "-m", "benchmarks.analysis"]
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=180.0)
+    return subprocess.run([*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300.0)
 
 
 def test_its_lines_are_those_of_the_load_generator(tmp_path: Path) -> None:
