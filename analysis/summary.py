@@ -58,7 +58,7 @@ def analyse(
     """Analyse a results directory, finished or not; RunDirectoryError if it has no usable run.json.
 
     Leaves `requests.parquet` in it, for the next time. `overrides` replaces values of run.json: another baseline,
-    another `fail_on`.
+    another `fail_on`. `watch` is entered around each stage, to time it.
     """
     run = read_run_info(directory)
     run = replace(run, raw={**run.raw, **overrides}) if overrides else run
