@@ -25,7 +25,7 @@ from reports.text import shorten
 #: More models than this are not drawn; those that refused most, and were asked most, are kept.
 MAX_MODELS = 4
 #: More minutes than this share their bars.
-MAX_BARS = 90
+MAX_BARS = 60
 
 
 @dataclass(frozen=True, slots=True)
