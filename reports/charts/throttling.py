@@ -25,7 +25,7 @@ from reports.text import shorten
 #: More models than this are not drawn; those that refused most, and were asked most, are kept.
 MAX_MODELS = 4
 #: More minutes than this, of all models drawn together, share their bars: the picture has to stay small.
-MAX_BARS = 108
+MAX_BARS = 90
 
 
 @dataclass(frozen=True, slots=True)
