@@ -24,7 +24,7 @@ from reports.text import shorten
 
 #: More models than this are not drawn; those that refused most, and were asked most, are kept.
 MAX_MODELS = 4
-#: More minutes than this share their bars.
+#: More minutes than this, of all models drawn together, share their bars: the picture has to stay small.
 MAX_BARS = 90
 
 
@@ -61,7 +61,7 @@ def charts(material: Material) -> Iterator[Chart]:
     if not refused and not quotas:
         return
     first = first_throttles(material)
-    drawn, minutes = busiest(frame, MAX_BARS)
+    drawn, minutes = busiest(frame, MAX_BARS // min(frame["model"].nunique(), MAX_MODELS))
     yield Chart(
         "throttling_over_time",
         "Requests and tokens a minute against the quota",
