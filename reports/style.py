@@ -21,7 +21,6 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -265,10 +264,12 @@ def readable_on(color: tuple[float, float, float, float]) -> str:
 
 def freeze(figure: Figure) -> None:
     """Lay the figure out and fix its axes, rounded: the layout solver's last digits vary from one call to the next."""
-    if figure.get_layout_engine() is None or isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+    engine = figure.get_layout_engine()
+    if engine is None:
         return
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if figure.axes:
+        engine.execute(figure)
+    figure.set_layout_engine(None)  # with any other engine, "none" as well, matplotlib draws twice to save once
     for axes in figure.axes:
         left, bottom, width, height = (round(float(part), 5) for part in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))

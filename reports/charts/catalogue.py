@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from reports import style
 from reports.charts import avg_latency, heatmap, overview, percentiles, prompt_size, throughput
 from reports.charts.chart import Chart, unless_empty
+from reports.charts.distributions import distribution_charts
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
 from reports.timeline import Timeline, limit_lines, p95_limits
@@ -21,7 +22,7 @@ class Pictures:
 
 def all_charts(material: Material, time: Timeline) -> list[Chart]:
     """Every chart of the report in reading order, the overview first."""
-    return [overview_chart(material, time), *cell_charts(material)]
+    return [overview_chart(material, time), *cell_charts(material), *distribution_charts(material, time)]
 
 
 def overview_chart(material: Material, time: Timeline) -> Chart:

@@ -33,25 +33,26 @@ def overview(timeline: Timeline, limits: Mapping[str, Sequence[Limit]], canvas: 
     figure = canvas.figure(600 if canvas.narrow else 400)
     strips = figure.subplots(4, 1, sharex=True, height_ratios=(9, 11, 11, 7))
     for axes in strips:
-        _bands(axes, timeline.bands)
+        shade_bands(axes, timeline.bands)
         axes.grid(visible=False, axis="x")
     _rates(strips[0], timeline, canvas)
     _latency(strips[1], timeline, "ttft_ms", limits.get("ttft_ms", ()), canvas)
     _latency(strips[2], timeline, "e2e_ms", limits.get("e2e_ms", ()), canvas)
     _failures(strips[3], timeline, canvas)
-    _name_bands(strips[0], timeline, canvas)
+    name_bands(strips[0], timeline, canvas)
     _time_axis(strips[-1], timeline, canvas)
     return figure
 
 
-def _bands(axes: Axes, bands: Sequence[Band]) -> None:
+def shade_bands(axes: Axes, bands: Sequence[Band]) -> None:
+    """Shade the measured windows and, darker, the bursts; too many to see are left out."""
     wide_enough = [band for band in bands if band.strong or len(bands) <= _MAX_BANDS]
     for band in wide_enough:
         color = style.LIGHT.band_strong if band.strong else style.LIGHT.band
         axes.axvspan(band.start_s, band.end_s, facecolor=color, linewidth=0, zorder=0)
 
 
-def _name_bands(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
+def name_bands(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
     """Write the name of each band inside its top where all names fit, else as many of the numbers as fit."""
     named = sorted((band for band in timeline.bands if band.label), key=lambda band: band.start_s)
     px_per_s = (canvas.width_px - 60) / max(timeline.span_s, 1e-9)
@@ -99,7 +100,7 @@ def _latency(axes: Axes, timeline: Timeline, metric: str, limits: Sequence[Limit
         )  # fmt: skip
         handles += line if values.notna().any() else []
     if dots.empty:
-        _say(axes, "no request was answered")
+        say(axes, "no request was answered")
     axes.set_yscale("log")
     handles += [promise for limit in limits if (promise := _limit(axes, limit)) is not None]
     style.log_axis(axes, "y", 5)
@@ -132,7 +133,7 @@ def _failures(axes: Axes, timeline: Timeline, canvas: Canvas) -> None:
     else:
         axes.set_ylim(0, 1)
         axes.set_yticks([0])
-        _say(axes, "none throttled, failed or dropped")
+        say(axes, "none throttled, failed or dropped")
     _head(axes, "failures/s", handles, canvas)
 
 
@@ -147,7 +148,8 @@ def _head(axes: Axes, title: str, handles: Sequence[object], canvas: Canvas) -> 
         )  # fmt: skip
 
 
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
+    """Write in the middle of a panel why it is empty."""
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL_PT,
         color=style.LIGHT.muted,

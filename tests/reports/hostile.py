@@ -44,4 +44,6 @@ def _record(i: int) -> dict[str, Any]:
     texts = dict.fromkeys(TEXT_FIELDS, f"{ATTACK} {i % 3}")
     phase = "steady" if i < 60 else f"{SCRIPT}phase"
     outcome = "ok" if i % 2 else "server_error"
-    return make_record(i, cell=NAME, outcome=outcome, error_message=ATTACK + ENORMOUS, phase=phase, **texts)
+    return make_record(
+        i, run_id=ATTACK, cell=NAME, outcome=outcome, error_message=ATTACK + ENORMOUS, phase=phase, **texts
+    )

@@ -12,7 +12,8 @@ from tests.support.run_builder import make_record, write_run
 
 CHARTS = [
     "overview", "avg_latency_by_config", "p50_p95_comparison", "latency_by_prompt_size", "throughput_comparison",
-    "latency_heatmap",
+    "latency_heatmap", "percentile_spectrum", "ecdf_by_tier", "ecdf_by_size", "latency_over_time_heatmap",
+    "ttft_by_input_tokens", "e2e_by_output_tokens",
 ]  # fmt: skip
 
 
