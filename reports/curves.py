@@ -12,7 +12,7 @@ from reports.cells import model_name
 from reports.frames import in_order
 from reports.messages import GROUP_COLUMNS, Messages, share_of
 from reports.promises import Promise, of_metric
-from reports.text import shorten
+from reports.text import shorten_to_columns
 
 METRICS = ("ttft_ms", "e2e_ms")
 #: More parts than this are not told apart on one chart: the largest are drawn.
@@ -79,7 +79,7 @@ def group_names(found: Messages, dimension: str) -> pd.DataFrame:
 def _distinct(names: Sequence[str], values: Sequence[str]) -> list[str]:
     """The short names, or the values in full where short ones coincide; numbered where even those do when cut."""
     whole = [name if list(names).count(name) == 1 else value for name, value in zip(names, values, strict=True)]
-    cut = [shorten(name, MAX_NAME) for name in whole]
+    cut = [shorten_to_columns(name, MAX_NAME) for name in whole]
     return [name if cut.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(cut, 1)]
 
 

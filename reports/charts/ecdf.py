@@ -30,7 +30,7 @@ from reports.messages import Messages
 from reports.numbers import count, milliseconds, percent
 from reports.promises import Promise, of_metric
 from reports.style import Canvas
-from reports.text import shorten
+from reports.text import shorten_to_columns
 
 #: Quantiles marked on every line; hollow where its values are too few for them.
 _MARKED = {"p50": 0.5, "p95": 0.95}
@@ -98,7 +98,7 @@ def _group_keys(groups: pd.DataFrame, canvas: Canvas) -> list[Artist]:
     for position, group in enumerate(groups.to_dict("records")):
         look = style.series(position)
         lost = f" + {percent(group['unanswered_share'])} unanswered" if group["unanswered"] else ""
-        label = f"{shorten(str(group['name']), canvas.label_chars)}, n = {count(group['n'])}{lost}"
+        label = f"{shorten_to_columns(str(group['name']), canvas.label_chars)}, n = {count(group['n'])}{lost}"
         keys.append(
             Line2D([], [], color=look.color, linestyle=look.dash, marker=look.marker, markersize=5, label=label)
         )

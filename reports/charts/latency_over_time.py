@@ -23,8 +23,6 @@ from reports.timeline import Timeline
 
 #: A p50 that changes by less than this ratio over a run has hardly moved.
 _STEADY = 1.25
-#: Lines of more windows than this go without markers.
-_MAX_MARKERS = 60
 _LINES = (("p50", 0), ("upper", 1))
 
 
@@ -60,10 +58,17 @@ def _percentiles(axes: Axes, lines: pd.DataFrame) -> None:
         look = style.series(position)
         for color, width in ((style.LIGHT.surface, 3.2), (_ink(position), 1.5)):
             dash = "-" if width > 2 else look.dash
-            marker = "." if width < 2 and len(lines) <= _MAX_MARKERS else ""
+            is_lone = lines[column].shift().isna() & lines[column].shift(-1).isna()
             axes.plot(
-                lines["at_s"], lines[column], color=color, linewidth=width, linestyle=dash, zorder=4, marker=marker
+                lines["at_s"][is_lone],
+                lines[column][is_lone],
+                color=color,
+                marker=".",
+                markersize=width * 4,
+                linestyle="none",
+                zorder=4,
             )
+            axes.plot(lines["at_s"], lines[column], color=color, linewidth=width, linestyle=dash, zorder=4)
 
 
 def _ink(position: int) -> str:
