@@ -23,7 +23,6 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -274,11 +273,11 @@ def readable_on(color: tuple[float, float, float, float]) -> str:
 def freeze(figure: Figure) -> None:
     """Lay the figure out and fix its axes, rounded: the layout solver's last digits vary from one call to the next."""
     engine = figure.get_layout_engine()
-    if engine is None or isinstance(engine, PlaceHolderLayoutEngine):
+    if engine is None:
         return
     if figure.axes:
         engine.execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # with any other engine, "none" as well, matplotlib draws twice to save once
     for axes in figure.axes:
         left, bottom, width, height = (round(float(part), 5) for part in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))

@@ -8,6 +8,7 @@ Escaping for HTML, XML or Markdown stays with the writer of that format.
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 from bedrock.outcome import redact
 
@@ -56,6 +57,12 @@ def shorten(text: str, limit: int) -> str:
         return text
     head = (limit - 1) * 2 // 3
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def shorten_to_columns(text: str, columns: int) -> str:
+    """At most so many columns of a typewriter, of which a Japanese character takes two."""
+    width = sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
+    return text if width <= columns else shorten(text, max(len(text) * columns // width, 2))
 
 
 def _printable(text: str) -> str:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.percentiles import QUANTILES
 from analysis.records import NOT_MEASURED
 from analysis.timeseries import per_window
 from reports.frames import MIN_SAMPLES
 from reports.material import Material
+from reports.promises import objective_limits
 
 #: More answered requests than this are not drawn one by one; the slowest of each window stands for them.
 MAX_DOTS = 3_000
@@ -183,9 +185,7 @@ def limit_lines(material: Material) -> dict[str, list[Limit]]:
 def p95_limits(material: Material) -> dict[str, float]:
     """Limits in ms of p95 objectives without a condition or a scope, by metric; the strictest of several."""
     found: dict[str, float] = {}
-    for objective in material.summary.get("objectives") or []:
-        metric, limit = objective.get("metric"), objective.get("limit")
-        plain = not objective.get("scope") and " where " not in str(objective.get("objective"))
-        if metric in _METRICS and objective.get("stat") == "p95" and limit is not None and plain:
-            found[metric] = min(float(limit), found.get(metric, float("inf")))
+    for limit in objective_limits(material):
+        if limit.share == QUANTILES["p95"]:
+            found[limit.metric] = min(limit.limit_ms, found.get(limit.metric, float("inf")))
     return found

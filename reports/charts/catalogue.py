@@ -19,6 +19,7 @@ from reports.charts import (
     throughput,
 )
 from reports.charts.chart import Chart, unless_empty
+from reports.charts.distributions import distribution_charts
 from reports.frames import cells_frame, sizes_frame
 from reports.material import Material
 from reports.timeline import Timeline, limit_lines, p95_limits
@@ -38,6 +39,7 @@ def all_charts(material: Material, time: Timeline) -> list[Chart]:
     return [
         overview_chart(material, time),
         *cell_charts(material),
+        *distribution_charts(material, time),
         *latency_by_load.charts(material),
         *recovery.charts(material),
         *throttling.charts(material),

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from reports.messages import Messages
+from reports.numbers import count, percent
 from reports.text import shorten
 
 
@@ -27,3 +29,13 @@ def cell_name(cell: "pd.Series[Any]", dimensions: Sequence[str]) -> str:
 def lower_is_better() -> str:
     """Direction and population of every latency chart."""
     return "Lower is better. Measured window only: warm-up and ramp excluded."
+
+
+def left_out(found: Messages) -> str:
+    """The messages that have no latency, so that nobody takes the rest for all."""
+    parts = []
+    if len(found.unanswered):
+        parts.append(f"{count(len(found.unanswered))} unanswered ({percent(found.unanswered_share)})")
+    if found.cut_off:
+        parts.append(f"{count(found.cut_off)} cut off by the end")
+    return f"Not shown, for want of a latency: {' and '.join(parts)}." if parts else ""

@@ -64,3 +64,17 @@ def test_the_spectrum_ends_where_single_requests_would_draw_it() -> None:
     assert (values > curve.value[-1]).sum() == MIN_VALUES_BEYOND
     assert np.abs(curve.value - np.quantile(values, curve.share)).max() <= 1000 * MAX_RELATIVE_ERROR
     assert len(spectrum(values[:20]).value) == 0
+
+
+def test_a_coarse_curve_is_exact_where_it_is_asked_to_be() -> None:
+    values = np.random.default_rng(5).lognormal(6.0, 0.5, 5000)
+
+    curve = ecdf(values, 0.2, quantiles=(0.5, 0.95, 0.999), through=(600.0, 1.0, 1e9))
+
+    assert len(curve.value) < 60
+    for q in (0.5, 0.95, 0.999):
+        assert curve.at(q) == pytest.approx(np.quantile(values, q), rel=1e-12)
+    ordered = np.sort(values)
+    assert np.interp(600.0, curve.value, curve.share) == pytest.approx(
+        np.interp(600.0, ordered, np.arange(5000) / 4999), rel=1e-12
+    )

@@ -13,7 +13,9 @@ from tests.support.run_builder import make_record, write_run
 INVISIBLE_MARKS = "\u202e\u202c\u200b\u200d\u2066\u2069\ufeff"
 CHARTS = [
     "overview", "avg_latency_by_config", "p50_p95_comparison", "latency_by_prompt_size", "throughput_comparison",
-    "latency_heatmap", "recovery", "throttling_over_time", "cost_by_configuration", "cost_what_if",
+    "latency_heatmap", "percentile_spectrum", "ecdf_by_tier", "ecdf_by_size", "latency_over_time_heatmap",
+    "ttft_by_input_tokens", "e2e_by_output_tokens",
+    "recovery", "throttling_over_time", "cost_by_configuration", "cost_what_if",
     "latency_by_query_type", "generator_health",
 ]  # fmt: skip
 
