@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.evidence import CellEvidence
 from analysis.records import Flags, flags, floats, moved_tiers
+from bedrock.failures import Failure
 from bedrock.outcome import Outcome
 
 #: A lag counts as the cell's once it happened this often: one late call in a short run is an accident.
@@ -196,6 +197,11 @@ def _measured_health(cell: CellEvidence) -> pd.DataFrame:
     ended = floats(cell.health["at"])
     inside = cell.window.covers(ended) | cell.window.covers(ended - floats(cell.health["hub_lag_ms"]) / 1000.0)
     return cell.health[inside] if inside.any() else cell.health
+
+
+def starved_share(cell: CellEvidence) -> float | None:
+    """Attempts for which this machine had no connection left / attempts."""
+    return _share_of(flags(cell.records["sent"]), flags(cell.records["error_code"] == Failure.OUT_OF_RESOURCES))
 
 
 def aborted_share(cell: CellEvidence) -> float | None:

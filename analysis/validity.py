@@ -30,6 +30,7 @@ from analysis.observations import (
     samples,
     send_lag_ms,
     slow_first_share,
+    starved_share,
     target_rate_share,
     unaccounted_share,
     wrong_tier_share,
@@ -293,6 +294,12 @@ RULES = (
     Rule(
         "ramp_share", "share", RAMP_WARN_SHARE, None, "{} of the time was ramp and warm-up, which is not measured",
         "Run longer.", ramp_share,
+    ),
+    Rule(
+        "local_resources", "share", LOST_WARN_SHARE, LOST_FAIL_SHARE,
+        "This machine had no connection for {} of the calls",
+        "Raise the limit of open files (ulimit -n), or use more machines: the service never saw these calls.",
+        starved_share,
     ),
     Rule(
         "samples", "count", SAMPLES_WARN, None, "Only {} answers in the measured window",

@@ -1,5 +1,7 @@
 """Why a call failed for reasons that are not an answer of the service: one closed list, the same for all transports."""
 
+import errno
+from collections.abc import Iterator
 from enum import StrEnum
 
 from bedrock.clock import now
@@ -12,6 +14,7 @@ class Failure(StrEnum):
 
     CONNECT_TIMEOUT = "ConnectTimeout"
     CONNECTION_FAILED = "ConnectionFailed"
+    OUT_OF_RESOURCES = "GeneratorOutOfResources"
     READ_TIMEOUT = "ReadTimeout"
     CONNECTION_CLOSED = "ConnectionClosed"
     INVALID_RESPONSE = "InvalidResponse"
@@ -22,12 +25,29 @@ class Failure(StrEnum):
 _MESSAGES = {
     Failure.CONNECT_TIMEOUT: "no connection within the connect timeout",
     Failure.CONNECTION_FAILED: "the connection could not be made",
+    Failure.OUT_OF_RESOURCES: "this machine had no port, file descriptor or memory left for a connection",
     Failure.READ_TIMEOUT: "nothing arrived within the read timeout",
     Failure.CONNECTION_CLOSED: "the connection was closed before the answer was complete",
     Failure.INVALID_RESPONSE: "the answer was not what the operation answers",
     Failure.INVALID_STREAM: "the event stream was corrupt",
     Failure.TRUNCATED_STREAM: "the stream ended without its closing event",
 }
+
+
+#: What the system says when it can give a process no further connection: the server had no part in it.
+_EXHAUSTED = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def connection_failure(error: BaseException) -> Failure:
+    """Why a connection could not be made: for want of something on this side, or for any other reason."""
+    numbers = {each.errno for each in _chain(error) if isinstance(each, OSError)}
+    return Failure.CONNECTION_FAILED if numbers.isdisjoint(_EXHAUSTED) else Failure.OUT_OF_RESOURCES
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class CallFailedError(Exception):

@@ -52,7 +52,13 @@ _MODELED_CODES_OF_API = {
     "invoke_model_stream": frozenset({"ServiceQuotaExceededException", "ModelStreamErrorException"}),
 }
 _NETWORK_FAILURES = frozenset(
-    {Failure.CONNECT_TIMEOUT, Failure.CONNECTION_FAILED, Failure.READ_TIMEOUT, Failure.CONNECTION_CLOSED}
+    {
+        Failure.CONNECT_TIMEOUT,
+        Failure.CONNECTION_FAILED,
+        Failure.OUT_OF_RESOURCES,
+        Failure.READ_TIMEOUT,
+        Failure.CONNECTION_CLOSED,
+    }
 )
 
 

@@ -21,7 +21,7 @@ from bedrock.answers import UNREADABLE, UNREADABLE_EVENT, StreamReader
 from bedrock.bodies import ApiRequest, api_request, sdk_arguments
 from bedrock.clock import now
 from bedrock.endpoint import Endpoint
-from bedrock.failures import CallFailedError, Failure, fill_failure, fill_unsent
+from bedrock.failures import CallFailedError, Failure, connection_failure, fill_failure, fill_unsent
 from bedrock.invocation import Invocation, InvocationRecord
 from bedrock.outcome import Outcome, canonical_code, classify_http_error, classify_stream_exception, redact
 from bedrock.transcript import Transcript
@@ -212,7 +212,8 @@ def _fill_client_error(record: InvocationRecord, error: botocore.exceptions.Clie
 
 
 def _failure_of(error: Exception) -> Failure:
-    return next(failure for kinds, failure in _FAILURES if isinstance(error, kinds))
+    failure = next(failure for kinds, failure in _FAILURES if isinstance(error, kinds))
+    return connection_failure(error) if failure is Failure.CONNECTION_FAILED else failure
 
 
 def _detail(error: Exception) -> str:

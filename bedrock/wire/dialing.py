@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock.clock import now
-from bedrock.failures import CallFailedError, Failure
+from bedrock.failures import CallFailedError, Failure, connection_failure
 from bedrock.wire.tls import TlsPipe
 
 
@@ -43,7 +43,7 @@ def dial(address: Address, timeout_s: float) -> Line:
     except TimeoutError as error:
         raise CallFailedError(Failure.CONNECT_TIMEOUT) from error
     except OSError as error:
-        raise CallFailedError(Failure.CONNECTION_FAILED, error.strerror or str(error)) from error
+        raise CallFailedError(connection_failure(error), error.strerror or str(error)) from error
     try:
         tls, tls_ms = _prepare(cooperative, address)
     except TimeoutError as error:

@@ -72,6 +72,15 @@ def test_without_figures_a_check_is_not_measured_and_not_ok(tmp_path: Path) -> N
     assert all(checks[name]["observed"] is None for name in not_measured)
 
 
+def test_calls_that_this_machine_had_no_connection_for_are_its_own_fault(tmp_path: Path) -> None:
+    starved = {"outcome": "connection_error", "error_code": "GeneratorOutOfResources"}
+
+    check = one_cell(tmp_path, [*several(95), *several(5, 95, **starved)])["local_resources"]
+
+    assert (check["status"], check["observed"]) == ("FAIL", pytest.approx(0.05))
+    assert check["reason"] == "This machine had no connection for 5.00 % of the calls in a"
+
+
 @pytest.mark.parametrize(
     ("lag_ms", "status", "validity"), [(5.0, "OK", "VALID"), (60.0, "WARN", "SUSPECT"), (400.0, "FAIL", "INVALID")]
 )

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import os
+import resource
 from collections.abc import Iterator
 from typing import Any
 
@@ -207,3 +209,23 @@ def test_silence_is_a_timeout_on_both(emulator: EmulatorProcess, api: str, rule:
 
     assert record.outcome is Outcome.TIMEOUT
     assert record.error_code == "ReadTimeout"
+
+
+@pytest.mark.parametrize("transport_name", TRANSPORTS)
+def test_a_machine_that_has_no_descriptor_left_for_a_connection_says_so(
+    emulator: EmulatorProcess, transport_name: str
+) -> None:
+    invocation = Invocation("converse", MODELS["nova"], "Hello", 20)
+    called(emulator, transport_name, invocation)  # whatever is opened once is open now
+    transport = make_transport(transport_name, Endpoint("us-east-1", emulator.url), pool_size=2, read_timeout_s=20.0)
+    record = InvocationRecord("run", "cell", "local", 0, "m")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        BedrockClient(transport).invoke(invocation, record)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert (record.outcome, record.error_code) == (Outcome.CONNECTION_ERROR, "GeneratorOutOfResources")
