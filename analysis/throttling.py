@@ -102,7 +102,7 @@ def _by_minute(sent: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         + timed["cache_write_tokens"].fillna(0)
         + timed["output_tokens"] * burndown.astype("Float64")
     )
-    first_calls = _first_calls(timed)
+    first_calls = {cell: begin for cell, (begin, _) in minute_clocks(timed).items()}
     since_s = floats(timed["started_at"]) - floats(timed["cell"].map(first_calls).astype(np.float64))
     rows = pd.DataFrame(
         {
@@ -136,19 +136,19 @@ def _with_blank(regions: "pd.Series[Any]") -> "pd.Series[Any]":
     return regions.cat.set_categories(list(names)).fillna(_NO_REGION)
 
 
-def _first_calls(timed: pd.DataFrame) -> dict[str, float]:
-    """The instant (Unix s) from which a cell's minutes count: its first call.
+def minute_clocks(sent: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """The instants (Unix s) from which a cell's minutes count, its first call, and of its last call; by cell.
 
     Cells that ran at the same time share the first call of them all: they use the same quota in the same minutes.
     """
-    spans = timed["started_at"].groupby(timed["cell"], observed=True).agg(["min", "max"]).sort_values(["min", "max"])
-    begins: dict[str, float] = {}
+    spans = sent["started_at"].groupby(sent["cell"], observed=True).agg(["min", "max"]).sort_values(["min", "max"])
+    clocks: dict[str, tuple[float, float]] = {}
     begin = busy_until = float("-inf")
     for cell, first, last in spans.itertuples():
         begin = begin if first < busy_until else float(first)
         busy_until = max(busy_until, float(last))
-        begins[str(cell)] = begin
-    return begins
+        clocks[str(cell)] = begin, float(last)
+    return clocks
 
 
 def _summed(table: pd.DataFrame, keys: list[str]) -> list[dict[str, Any]]:

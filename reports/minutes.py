@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.throttling import minute_clocks
 from bedrock.outcome import Outcome
 from reports.material import Material
 
@@ -23,26 +24,14 @@ def minutes_frame(material: Material) -> pd.DataFrame:
     rows = (material.summary.get("throttling") or {}).get("per_minute") or []
     if not rows:
         return pd.DataFrame(columns=COLUMNS)
-    clocks, zero = _clocks(material.records), float(material.records["intended_at"].min())
+    sent = material.records.loc[material.records["sent"], ["cell", "started_at"]].dropna()
+    clocks, zero = minute_clocks(sent), float(material.records["intended_at"].min())
     found = pd.DataFrame([_row(row, *clocks[str(row["cell"])], zero) for row in rows])
     groups = found.groupby(["model", "start_s"], sort=True)
     table = groups[list(_SUMS)].sum(min_count=1)
     table["end_s"] = groups["end_s"].max()
     table[["rpm", "tpm"]] = groups[["rpm", "tpm"]].first()
     return table.reset_index()[COLUMNS]
-
-
-def _clocks(records: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """From when the minutes of a cell count, and its last call, Unix s; cells that ran at the same time share them."""
-    sent = records.loc[records["sent"], ["cell", "started_at"]].dropna()
-    spans = sent.groupby("cell", sort=True)["started_at"].agg(["min", "max"]).sort_values(["min", "max"])
-    found: dict[str, tuple[float, float]] = {}
-    begin = busy_until = float("-inf")
-    for cell, first, last in spans.itertuples():
-        begin = begin if first < busy_until else float(first)
-        busy_until = max(busy_until, float(last))
-        found[str(cell)] = (begin, float(last))
-    return found
 
 
 def _row(row: dict[str, Any], begin: float, last: float, zero: float) -> dict[str, Any]:
