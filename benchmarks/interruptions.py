@@ -95,7 +95,7 @@ class Suite:
     def start(self) -> "subprocess.Popen[bytes]":
         """The command, with `--resume` where there is something to resume."""
         command = [sys.executable, str(PROJECT / "run_tests.py"), str(self._scenario)]
-        command += ["--results-dir", str(self.directory.path)]
+        command += ["--results-dir", str(self.directory.path), "--no-charts"]
         command += ["--resume"] if self.directory.run_json.exists() else []
         with self.log.open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - our own

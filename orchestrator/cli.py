@@ -41,7 +41,7 @@ from orchestrator.preflight import Preparation, check_cost_is_known, check_surro
 from orchestrator.progress import event_line, make_progress
 from orchestrator.resume import check_directory
 from orchestrator.run_document import RunStart
-from orchestrator.settings import REPORT_FLAGS, report_overrides, resolve
+from orchestrator.settings import REPORT_FLAGS, report_settings, resolve
 from orchestrator.supervision import Signals
 from orchestrator.tables import plan_document, plan_text, print_all, results_text, settings_table
 from scenarios.field_types import did_you_mean
@@ -324,7 +324,8 @@ def _report(namespace: argparse.Namespace, _arguments: list[str]) -> int:
     output_format = output_format_of(namespace)
     directory = RunDirectory(namespace.directory)
     directory.read_run()
-    result = finish(directory, report_overrides(vars(namespace), os.environ))
+    overrides, with_charts = report_settings(vars(namespace), os.environ)
+    result = finish(directory, overrides, with_charts=with_charts)
     if output_format == "json":
         print_json(_result_document(result))
     else:

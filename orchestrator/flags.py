@@ -318,6 +318,13 @@ RUN_ONLY = (
         default="10%",
     ),
     Flag(
+        "--no-charts",
+        _switch,
+        "write the report without its charts: faster; report DIR draws them later",
+        default=False,
+        in_listing=False,
+    ),
+    Flag(
         "--resume",
         _switch,
         "go on with an earlier run: keep its finished cells, run the others",

@@ -66,6 +66,7 @@ class RunOptions:
     baseline: Path | None
     fail_on: str
     regression_threshold: str
+    no_charts: bool
     resume: bool
     force: bool
     output_format: str
@@ -227,12 +228,17 @@ def resolve(scenario_file: Path, arguments: Arguments, environ: Mapping[str, str
 
 #: Flags of a run that `report` takes as well: they change what is made of the records.
 REPORT_FLAGS = tuple(
-    flag for flag in RUN_ONLY if flag.name in ("baseline", "fail_on", "regression_threshold", "prices_file")
+    flag
+    for flag in RUN_ONLY
+    if flag.name in ("baseline", "fail_on", "regression_threshold", "prices_file", "no_charts")
 )
 
 
-def report_overrides(arguments: Arguments, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Values of run.json that the flags of `report` (or their variables) replace; ScenarioError for wrong ones."""
+def report_settings(arguments: Arguments, environ: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
+    """Values of run.json that the flags of `report` (or their variables) replace, and whether charts are drawn.
+
+    ScenarioError for wrong ones.
+    """
     layers = (_from_environment(environ, REPORT_FLAGS), _from_arguments(arguments))
     problems = [problem for layer in layers for problem in layer.problems]
     if problems:
@@ -245,7 +251,8 @@ def report_overrides(arguments: Arguments, environ: Mapping[str, str]) -> dict[s
         found["baseline"] = str(found["baseline"])
     if "regression_threshold" in found:
         found["regression_threshold"] = parse_share(found["regression_threshold"])
-    return found
+    no_charts = found.pop("no_charts", False)
+    return found, not no_charts
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,11 +81,11 @@ def run_suite(preparation: Preparation, start: RunStart, progress: Progress, sig
         stopped_by = suite.send_load()
         document.end(now(), stopped_by)
         progress.note("Analysing and writing the report ...")
-        result = finish(directory)
+        result = finish(directory, with_charts=not options.no_charts)
         document.finish(result.exit_code)
     except BaseException:
         write_text(directory.path / ERROR_LOG, traceback.format_exc())
-        _rescue(directory, document)
+        _rescue(directory, document, with_charts=not options.no_charts)
         raise
     return result
 
@@ -96,18 +96,20 @@ def _reopen(preparation: Preparation, hashes: Mapping[str, str]) -> Resumption:
     return resumption(preparation, hashes)
 
 
-def finish(directory: RunDirectory, overrides: Mapping[str, Any] | None = None) -> SuiteResult:
+def finish(
+    directory: RunDirectory, overrides: Mapping[str, Any] | None = None, *, with_charts: bool = True
+) -> SuiteResult:
     """Analyse a results directory and write its summary and reports; `overrides` as in `analyse`."""
     analysis = analyse(directory.path, overrides=overrides)
     write_summary(directory.path, analysis)
-    write_reports(directory.path, analysis)
+    write_reports(directory.path, analysis, with_charts=with_charts)
     return SuiteResult(ExitCode(analysis.summary["verdict"]["exit_code"]), directory, analysis.summary)
 
 
-def _rescue(directory: RunDirectory, document: RunDocument) -> None:
+def _rescue(directory: RunDirectory, document: RunDocument, *, with_charts: bool) -> None:
     """After a bug: mark the run as ended by it, and write what can still be written of its results."""
     document.fail(now())
-    finish(directory)
+    finish(directory, with_charts=with_charts)
 
 
 @dataclass(frozen=True, slots=True)

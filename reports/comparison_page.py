@@ -11,9 +11,10 @@ from reports.charts import compared_distributions
 from reports.charts.catalogue import Pictures
 from reports.charts.changes import change_charts, tally
 from reports.charts.chart import Chart
-from reports.html import PageFigures, environment, page_figures
-from reports.inline_svg import palette_css
+from reports.drawing import page_figures
+from reports.html import environment
 from reports.material import COMMAND_LIMIT, Material, prepare
+from reports.page_figures import PageFigures
 from reports.sections import comparison, first_screen, service
 from reports.sections.comparison_words import COMPARISON_DEFINITIONS
 from reports.sections.words import DEFINITIONS
@@ -89,8 +90,6 @@ def render_comparison(
         changes=drawn.figures[: len(changes)],
         curves=drawn.figures[len(changes) :],
         chart_css=drawn.css,
-        light=palette_css(style.LIGHT),
-        dark=palette_css(style.DARK),
         runs=_runs(this, baseline),
         differences=_named(_differences_table(differences), labels),
         validity=_validity_table(this, baseline),

@@ -1,20 +1,14 @@
 """report.html: one file that opens anywhere, without JavaScript and without a network."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.charts.catalogue import Pictures
-from reports.charts.chart import Chart
-from reports.inline_svg import Styles, inline, palette_css
 from reports.material import Material
+from reports.page_figures import PageFigures
 from reports.sections import against, cells, cost, first_screen, load, service
 from reports.sections.words import DEFINITIONS
-from reports.style import DARK, LIGHT
 from reports.table import tone_of
 from reports.text import clean_lines
 from reports.timeline import Timeline
@@ -33,59 +27,6 @@ FILES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PageFigure:
-    """A chart as the page shows it: elements for desktop and phone, the words around them, and where it stands."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    table: str
-    section: str
-    wide: str
-    narrow: str
-
-
-@dataclass(frozen=True, slots=True)
-class PageFigures:
-    """All charts of a page, the overview first, and the styles they share."""
-
-    figures: tuple[PageFigure, ...]
-    css: str
-
-    @property
-    def overview(self) -> PageFigure:
-        """The chart of the first screen."""
-        return self.figures[0]
-
-    def by_section(self) -> dict[str, list[PageFigure]]:
-        """The other charts; a section without one has an empty list."""
-        found: dict[str, list[PageFigure]] = defaultdict(list)
-        for figure in self.figures[1:]:
-            found[figure.section].append(figure)
-        return found
-
-
-def page_figures(charts: Sequence[Chart], pictures: Sequence[Pictures]) -> PageFigures:
-    """Charts with their pictures, fit for one page."""
-    styles = Styles()
-    figures = tuple(
-        PageFigure(
-            name=chart.name,
-            title=chart.title,
-            caption=chart.caption,
-            alt=f"{chart.alt} {chart.caption}",
-            table=chart.table,
-            section=chart.section,
-            wide=inline(picture.wide_svg, f"w{number}", styles),
-            narrow=inline(picture.narrow_svg, f"n{number}", styles),
-        )
-        for number, (chart, picture) in enumerate(zip(charts, pictures, strict=True))
-    )
-    return PageFigures(figures, styles.css())
-
-
 def render_html(material: Material, time: Timeline, figures: PageFigures, config: str | None, csv: str) -> str:
     """The page; `config` is the text of effective.yaml, None without one; `csv` the name of the cells' CSV file."""
     template = environment().get_template("report.html")
@@ -99,8 +40,6 @@ def render_html(material: Material, time: Timeline, figures: PageFigures, config
         overview=figures.overview,
         figures=figures.by_section(),
         chart_css=figures.css,
-        light=palette_css(LIGHT),
-        dark=palette_css(DARK),
         over_time=service.time_table(time),
         definitions=DEFINITIONS,
         config=_config_lines(config),

@@ -23,6 +23,13 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
+def clock(seconds: float) -> str:
+    """`2:05` or `1:02:05`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def percent(share: float | None) -> str:
     """A share of 1 as a percentage. Only exactly none is `0 %` and only exactly all is `100 %`."""
     if share is None or not math.isfinite(share):

@@ -1,35 +1,34 @@
 """Everything a results directory shows, written from its analysis: same input, same bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.inputs import instant
 from analysis.summary import Analysis
-from reports.charts.catalogue import Pictures, all_charts, render
-from reports.charts.chart import Chart
-from reports.html import page_figures, render_html
+from reports.html import render_html
 from reports.junit import render_junit
 from reports.markdown import render_markdown
 from reports.material import Material, prepare
+from reports.page_figures import PageFigures
 from reports.tables import consolidated_csv, token_lines
-from reports.timeline import timeline
+from reports.timeline import Timeline, timeline
 from scenarios.run_directory import RunDirectory, write_text
 
 
-def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
+def write_reports(directory: Path, analysis: Analysis, *, with_charts: bool = True) -> list[Path]:
     """Write report.html, charts, summary.md, junit.xml, the CSV and token_data.jsonl; their paths.
 
-    Always writes all of them: a run without a single answer gets a page that says so. Nothing in them comes from
-    the clock; the CSV is named after the start of the run. OSError if the directory cannot be written.
+    Always writes all of them: a run without a single answer gets a page that says so. Without charts the page says
+    that as well, and charts of an earlier report are removed. Nothing in them comes from the clock; the CSV is named
+    after the start of the run. OSError if the directory cannot be written.
     """
     names = RunDirectory(directory)
     material = prepare(analysis.summary, analysis.run, analysis.records, analysis.health)
     time = timeline(material)
-    charts = all_charts(material, time)
-    pictures = [render(chart) for chart in charts]
+    figures, charts = _drawn(material, time) if with_charts else (PageFigures(), {})
     csv = directory / f"consolidated_results_{timestamp(material)}.csv"
-    page = render_html(material, time, page_figures(charts, pictures), _effective_config(names), csv.name)
+    page = render_html(material, time, figures, _effective_config(names), csv.name)
     texts = {
         names.report_html: page,
         names.summary_md: render_markdown(material),
@@ -39,7 +38,7 @@ def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
     }
     for path, text in texts.items():
         write_text(path, text)
-    return [*texts, *_write_charts(names, charts, pictures)]
+    return [*texts, *_write_charts(names.charts, charts)]
 
 
 def timestamp(material: Material) -> str:
@@ -57,10 +56,20 @@ def _effective_config(names: RunDirectory) -> str | None:
         return None
 
 
-def _write_charts(names: RunDirectory, charts: list[Chart], pictures: list[Pictures]) -> Iterator[Path]:
-    names.charts.mkdir(parents=True, exist_ok=True)
-    for chart, picture in zip(charts, pictures, strict=True):
-        for suffix, content in ((".png", picture.png), (".svg", picture.wide_svg)):
-            path = names.charts / f"{chart.name}{suffix}"
-            path.write_bytes(content)
-            yield path
+def _drawn(material: Material, time: Timeline) -> tuple[PageFigures, dict[str, bytes]]:
+    """All charts: as parts of the page, and as files by name."""
+    from reports.drawing import draw_all  # noqa: PLC0415 - brings matplotlib: only who draws pays for it
+
+    return draw_all(material, time)
+
+
+def _write_charts(folder: Path, charts: Mapping[str, bytes]) -> list[Path]:
+    """Write the charts; where there are none, no older ones stay that would contradict the page."""
+    if not charts:
+        for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
+            old.unlink()
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in charts.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in charts]

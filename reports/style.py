@@ -33,6 +33,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from reports.numbers import clock
+
 #: CSS pixels per inch; a figure of 8 inches is shown 768 px wide.
 CSS_DPI = 96
 #: Smallest text of a chart, in points (12 px).
@@ -254,13 +256,6 @@ def time_axis(axes: Axes, span_s: float, most_ticks: int) -> None:
     axes.set_xlim(0, span_s)
     axes.xaxis.set_major_locator(MultipleLocator(step_s))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
-
-
-def clock(seconds: float) -> str:
-    """`2:05` or `1:02:05`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def readable_on(color: tuple[float, float, float, float]) -> str:

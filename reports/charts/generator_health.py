@@ -15,7 +15,7 @@ from reports.charts.strips import head, limit_line
 from reports.charts.wording import highest
 from reports.generator import GeneratorHealth, generator_health
 from reports.material import Material
-from reports.numbers import milliseconds, percent, significant
+from reports.numbers import clock, milliseconds, percent, significant
 from reports.style import Canvas
 from reports.timeline import Timeline
 
@@ -143,4 +143,4 @@ def _worst(windows: pd.DataFrame, column: str, name: str, unit: str) -> str:
         return ""
     worst = highest(known, column)
     value = milliseconds(worst[column]) if unit.startswith("ms") else significant(worst[column])
-    return f"{name} {value} {unit} (around {style.clock(worst['at_s'])})"
+    return f"{name} {value} {unit} (around {clock(worst['at_s'])})"

@@ -12,7 +12,7 @@ from reports import style
 from reports.charts.percentiles import METRICS
 from reports.charts.strips import head, limit_line
 from reports.charts.wording import highest
-from reports.numbers import count, milliseconds, percent, rate
+from reports.numbers import clock, count, milliseconds, percent, rate
 from reports.style import Canvas
 from reports.timeline import Band, Limit, Timeline
 
@@ -151,7 +151,7 @@ def finding(timeline: Timeline) -> str:
     throttled = windows[windows["throttled"] > 0]
     if not throttled.empty:
         share = windows["throttled"].sum() / max(windows["started"].sum(), 1)
-        first = style.clock(float(throttled.index[0]))
+        first = clock(float(throttled.index[0]))
         parts.append(f"First throttles in the window from {first}; {percent(share)} of all attempts throttled.")
     peak = windows["offered"].astype(float) / timeline.width_s
     parts.append(f"Offered rate peaks at {rate(float(peak.max()))}/s.")
@@ -165,7 +165,7 @@ def _worst_window(timeline: Timeline) -> str:
         if not known.empty:
             worst = highest(known, f"ttft_{stat}_ms")
             value, n = milliseconds(worst[f"ttft_{stat}_ms"]), count(worst["n"])
-            return f"TTFT {stat} is worst after {style.clock(worst['at_s'])}: {value} ms (n = {n})."
+            return f"TTFT {stat} is worst after {clock(worst['at_s'])}: {value} ms (n = {n})."
     if timeline.dots.empty:
         return "No request was answered."
     return "No window has enough requests for a percentile; the dots are single requests."

@@ -18,7 +18,7 @@ from reports.charts.overview import say
 from reports.charts.strips import limit_key, limit_line
 from reports.material import Material
 from reports.minutes import busiest, first_throttles, minutes_frame
-from reports.numbers import count, percent
+from reports.numbers import clock, count, percent
 from reports.style import Canvas
 from reports.text import shorten
 
@@ -146,7 +146,7 @@ def finding(throttling: Mapping[str, Any], frame: pd.DataFrame, first: Mapping[s
     text = "Nothing was throttled."
     if models:
         worst = max(models, key=lambda row: int(row["throttled"]))
-        since = f", first at {style.clock(first[str(worst['model'])])}" if str(worst["model"]) in first else ""
+        since = f", first at {clock(first[str(worst['model'])])}" if str(worst["model"]) in first else ""
         text = (
             f"{model_name(worst['model'], None)} throttled {percent(worst['rate'])} of its {count(worst['attempts'])} "
             f"attempts{since}."

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports import numbers, style
+from reports import numbers
 from reports.cells import tier_order
 from reports.material import Material
 from reports.sections.metrics import PERCENTILE_NOTE
@@ -159,7 +159,9 @@ def _error_row(row: "pd.Series[Any]", zero: float, attempts: int) -> list[Entry]
         Entry(numbers.count(row["n"])),
         Entry(numbers.percent(row["n"] / attempts)),
         Entry(numbers.count(row["cells"])),
-        Entry(style.clock(row["first"] - zero) if pd.notna(row["first"]) else numbers.MISSING, "no time was recorded"),
+        Entry(
+            numbers.clock(row["first"] - zero) if pd.notna(row["first"]) else numbers.MISSING, "no time was recorded"
+        ),
         Entry(
             shorten(message, 200) if isinstance(message, str) else numbers.MISSING,
             "no message",
@@ -240,7 +242,7 @@ def time_table(time: Timeline) -> Table:
         [
             [
                 Entry(shorten(str(row["cell"]), 60)),
-                Entry(style.clock(row["at_s"] - time.percentile_width_s / 2)),
+                Entry(numbers.clock(row["at_s"] - time.percentile_width_s / 2)),
                 Entry(numbers.count(row["n"])),
                 *(
                     Entry(numbers.milliseconds(row[name]), why)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.jsonl import MAX_LINE_BYTES, parse_block, read_blocks, read_jsonl
@@ -85,7 +85,6 @@ values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=
 rows = st.fixed_dictionaries({}, optional={"seq": values, "at": values, "text": values, "other": values})
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(rows, max_size=6), st.booleans())
 def test_lines_read_alone_and_in_one_block_give_the_same(given_rows: list[dict[str, Any]], escape: bool) -> None:
     lines = [json.dumps(row, ensure_ascii=escape).encode() + b"\n" for row in given_rows]

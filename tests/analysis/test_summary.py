@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.records import LATENCY_METRICS
@@ -186,7 +186,7 @@ def test_a_run_that_tells_only_its_load_model_is_judged_by_it(tmp_path: Path) ->
     assert "send_lag_p99_ms" in {check["name"] for check in written(tmp_path)["validity"]["checks"]}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

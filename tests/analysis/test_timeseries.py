@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.timeseries import per_window
@@ -69,17 +69,18 @@ def test_a_width_must_be_positive(tmp_path: Path) -> None:
         series(tmp_path, [], width_s=0.0)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.floats(0.1, 100.0))
-def test_no_event_is_lost_or_counted_twice_at_any_width(
-    tmp_path_factory: pytest.TempPathFactory, width_s: float
-) -> None:
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """60 records, some of which did not end ok."""
     spec = CellSpec("a", n=60, outcomes={"throttled": 0.2, "dropped": 0.1, "server_error": 0.1})
-    records = synthetic_records(spec, 7, 0.0)
+    return analyse_cell(tmp_path_factory.mktemp("mixed"), synthetic_records(spec, 7, 0.0)).records
 
-    frame = series(tmp_path_factory.mktemp("series"), records, width_s)
 
-    outcomes = [record["outcome"] for record in records]
+@given(width_s=st.floats(0.1, 100.0))
+def test_no_event_is_lost_or_counted_twice_at_any_width(mixed: pd.DataFrame, width_s: float) -> None:
+    frame = per_window(mixed, width_s)
+
+    outcomes = list(mixed["outcome"])
     assert frame["offered"].sum() == 60
     assert frame["started"].sum() == frame["completed"].sum() == 60 - outcomes.count("dropped")
     assert frame["ok"].sum() == outcomes.count("ok")

@@ -73,7 +73,7 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
     (tmp_path / "scenario.yaml").write_text(SUITE, encoding="utf-8")
     command = f"{sys.executable} {PROJECT / 'run_tests.py'} scenario.yaml --rates 10/s --test-duration 1s --warmup 0s"
     subprocess.run(
-        ["bash", "-c", f"{command} --results-dir out 2>&1 | head -1"],
+        ["bash", "-c", f"{command} --no-charts --results-dir out 2>&1 | head -1"],
         cwd=tmp_path,
         check=True,
         stdin=subprocess.DEVNULL,
@@ -144,7 +144,7 @@ def on_a_terminal(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     (folder / "scenario.yaml").write_text(LONG, encoding="utf-8")
     outside, inside = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "run_tests.py"), "scenario.yaml", "--results-dir", "out"],
+        [sys.executable, str(PROJECT / "run_tests.py"), "scenario.yaml", "--results-dir", "out", "--no-charts"],
         cwd=folder,
         stdin=inside,
         stdout=inside,

@@ -122,7 +122,7 @@ def test_a_page_that_cannot_be_written_does_not_hold_back_the_answer(
 def test_a_report_with_a_baseline_fails_on_a_regression_and_shows_it(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["report", str(runs / "slow"), "--baseline", str(runs / "old"), "--fail-on", "both"]
+    arguments = ["report", str(runs / "slow"), "--baseline", str(runs / "old"), "--fail-on", "both", "--no-charts"]
 
     assert main(arguments) == 1
     shown = capsys.readouterr().out
@@ -138,7 +138,7 @@ def test_a_report_with_a_baseline_fails_on_a_regression_and_shows_it(
 def test_a_report_that_only_a_regression_may_fail_needs_a_baseline(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["report", str(runs / "other"), "--fail-on", "regression"]) == 5
+    assert main(["report", str(runs / "other"), "--fail-on", "regression", "--no-charts"]) == 5
     assert "There is no baseline to compare with" in capsys.readouterr().out
     assert main(["report", str(runs / "other"), "--baseline", "/nowhere"]) == 4
 

@@ -80,7 +80,7 @@ def test_a_report_counts_with_another_price_file(tmp_path: Path, capsys: pytest.
     file.write_text(f"as_of: 2027-01-01\nprices:\n  {PRO}:\n    default: {{input: 1.6, output: 6.4}}\n")
     costs = []
     for arguments in ([], ["--prices-file", str(file)]):
-        main(["report", str(tmp_path / "run"), "--format", "json", *arguments])
+        main(["report", str(tmp_path / "run"), "--format", "json", "--no-charts", *arguments])
         costs.append(json.loads(capsys.readouterr().out)["cost"]["cost_usd"])
 
     assert costs[1] == pytest.approx(2 * costs[0])

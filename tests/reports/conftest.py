@@ -8,34 +8,42 @@ import pytest
 from analysis.summary import analyse, write_summary
 from orchestrator.cli import main
 from tests.reports.hostile import NAME, write_hostile_run
-from tests.reports.pages import OBJECTIVES, Rendered, degenerate_runs, render, suite
+from tests.reports.pages import OBJECTIVES, Rendered, degenerate_runs, rendered_once, suite
 from tests.support.run_builder import CellSpec, build_run, small_suite
 
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """Six cells: open and closed loop, a spike that throttles, one refused combination."""
-    directory = build_run(tmp_path_factory.mktemp("small") / "run", small_suite(), objectives=OBJECTIVES)
-    (directory / "effective.yaml").write_text("name: built-for-tests\ntraffic: 漫画\n", encoding="utf-8")
-    return render(directory)
+
+    def build(root: Path) -> dict[str, Path]:
+        directory = build_run(root / "run", small_suite(), objectives=OBJECTIVES)
+        (directory / "effective.yaml").write_text("name: built-for-tests\ntraffic: 漫画\n", encoding="utf-8")
+        return {"run": directory}
+
+    return rendered_once(tmp_path_factory, "small", build)["run"]
 
 
 @pytest.fixture(scope="session")
 def suite_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """The 27 cells of the permutation suite."""
-    return render(build_run(tmp_path_factory.mktemp("suite") / "run", suite(), objectives=OBJECTIVES))
+
+    def build(root: Path) -> dict[str, Path]:
+        return {"run": build_run(root / "run", suite(), objectives=OBJECTIVES)}
+
+    return rendered_once(tmp_path_factory, "suite", build)["run"]
 
 
 @pytest.fixture(scope="session")
 def odd_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendered]:
     """Degenerate runs by name."""
-    return {name: render(path) for name, path in degenerate_runs(tmp_path_factory.mktemp("odd")).items()}
+    return rendered_once(tmp_path_factory, "odd", degenerate_runs)
 
 
 @pytest.fixture(scope="session")
 def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """Attacks in every text, a megabyte in some."""
-    return render(write_hostile_run(tmp_path_factory.mktemp("hostile") / "run"))
+    return rendered_once(tmp_path_factory, "hostile", lambda root: {"run": write_hostile_run(root / "run")})["run"]
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,16 @@
 """What the tests of reports share: runs to render, and a reader of the page that is not a browser."""
 
+import fcntl
+import json
+import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from analysis.summary import Analysis, analyse
 from reports.material import Material, prepare
@@ -35,10 +41,31 @@ class Rendered:
         return (self.directory / name).read_text(encoding="utf-8")
 
 
-def render(directory: Path) -> Rendered:
+def render(directory: Path, *, with_charts: bool = True) -> Rendered:
     """Analyse a results directory and write its reports."""
     analysis = analyse(directory)
-    return Rendered(directory, analysis, write_reports(directory, analysis))
+    return Rendered(directory, analysis, write_reports(directory, analysis, with_charts=with_charts))
+
+
+def rendered_once(
+    factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Mapping[str, Path]]
+) -> dict[str, Rendered]:
+    """The runs that `build` writes, with their reports, by name; tests only read them.
+
+    Drawing takes seconds a run: of several test processes the first does it, the others wait for it and read.
+    """
+    base = factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"rendered-{name}"
+    root.mkdir(exist_ok=True)
+    done = root / "written.json"
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            runs = {run: render(path) for run, path in build(root).items()}
+            done.write_text(json.dumps({run: [str(r.directory), *map(str, r.paths)] for run, r in runs.items()}))
+            return runs
+    written = {run: [Path(path) for path in paths] for run, paths in json.loads(done.read_text()).items()}
+    return {run: Rendered(paths[0], analyse(paths[0]), paths[1:]) for run, paths in written.items()}
 
 
 def material_of(directory: Path) -> Material:

@@ -81,7 +81,8 @@ def test_each_chart_is_shown_once_in_the_colours_of_the_scheme(opened: dict[str,
             )
         )
 
-        assert shown == [["chart narrow-only" if width == 390 else "chart wide-only"]] * 6
+        assert len(shown) >= 6
+        assert shown == [["chart narrow-only" if width == 390 else "chart wide-only"]] * len(shown)
         assert INK[scheme] in colours_of_charts(opened["27 cells"].page)
         assert INK["light" if scheme == "dark" else "dark"] not in colours_of_charts(opened["27 cells"].page)
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from reports.charts.catalogue import overview_chart, render
-from reports.html import page_figures, render_html
+from reports.drawing import page_figures
+from reports.html import render_html
 from reports.material import prepare
 from reports.timeline import timeline
 from tests.reports.golden import assert_matches_golden

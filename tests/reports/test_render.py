@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -30,16 +31,34 @@ def test_every_file_of_the_contract_is_written_and_named(small_run: Rendered) ->
     assert all(path.stat().st_size > 100 for path in small_run.paths)
 
 
-def test_a_second_rendering_gives_the_same_bytes(small_run: Rendered) -> None:
-    before = {path: path.read_bytes() for path in small_run.paths}
-    again = write_reports(small_run.directory, analyse(small_run.directory))
+def contents(folder: Path, paths: list[Path]) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
-    assert {path: path.read_bytes() for path in again} == before
+
+def test_without_charts_the_page_says_so_the_rest_is_the_same_and_a_second_rendering_gives_the_same_bytes(
+    small_run: Rendered, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(small_run.directory, copy)
+    whole = contents(small_run.directory, small_run.paths)
+    quick = contents(copy, write_reports(copy, small_run.analysis, with_charts=False))
+    text = quick.pop("report.html").decode()
+    page = Page(text)
+
+    assert not page.all("figure")
+    assert not page.all("section", class_="card overview")
+    assert "chart-styles" not in text
+    assert text.count("draws them") == 1
+    assert len(page.all("table")) == len(Page(whole["report.html"].decode()).all("table"))
+    assert quick == {name: whole[name] for name in whole if name != "report.html" and not name.startswith("charts/")}
+    assert not list((copy / "charts").iterdir())
+
+    assert contents(copy, write_reports(copy, analyse(copy))) == whole
 
 
 def test_a_run_that_never_said_when_it_started_is_dated_by_its_records(tmp_path: Path) -> None:
-    dated = render(write_run(tmp_path / "a", {"a": [make_record(0)]}, started_at=None))
-    empty = render(write_run(tmp_path / "b", {}, cells=[], started_at=None))
+    dated = render(write_run(tmp_path / "a", {"a": [make_record(0)]}, started_at=None), with_charts=False)
+    empty = render(write_run(tmp_path / "b", {}, cells=[], started_at=None), with_charts=False)
 
     assert (dated.directory / "consolidated_results_20270115T080000Z.csv").exists()
     assert (empty.directory / "consolidated_results_unknown.csv").exists()

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from reports import style
+from reports import numbers, style
 from reports.style import DARK, LIGHT, Palette
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -136,4 +136,4 @@ def test_a_log_axis_has_a_few_ticks_written_in_full(low: float, high: float, mos
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65, "1:05"), (3725, "1:02:05")])
 def test_elapsed_time_reads_like_a_clock(seconds: float, text: str) -> None:
-    assert style.clock(seconds) == text
+    assert numbers.clock(seconds) == text

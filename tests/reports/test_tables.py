@@ -77,7 +77,7 @@ def test_token_data_joins_with_the_cells(small_run: Rendered) -> None:
 
 def test_a_line_keeps_what_is_missing_missing(tmp_path: Path) -> None:
     records = [make_record(0, e2e_ms=930.0), make_record(1, outcome="throttled"), make_record(2, outcome="dropped")]
-    ok, throttled, dropped = requests_of(render(write_run(tmp_path / "run", {"a": records})))
+    ok, throttled, dropped = requests_of(render(write_run(tmp_path / "run", {"a": records}), with_charts=False))
 
     assert ok["total_tokens"] == 100
     assert ok["response_time_ms"] == pytest.approx(930.0, abs=0.01)
