@@ -14,7 +14,7 @@ from reports.markdown import render_markdown
 from reports.material import Material, prepare
 from reports.tables import consolidated_csv, token_lines
 from reports.timeline import timeline
-from scenarios.run_directory import RunDirectory, write_text
+from scenarios.run_directory import RunDirectory, write_parts, write_text
 
 
 def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
@@ -35,11 +35,11 @@ def write_reports(directory: Path, analysis: Analysis) -> list[Path]:
         names.summary_md: render_markdown(material),
         names.junit_xml: render_junit(material),
         csv: consolidated_csv(material),
-        names.token_data: token_lines(material),
     }
     for path, text in texts.items():
         write_text(path, text)
-    return [*texts, *_write_charts(names, charts, pictures)]
+    write_parts(names.token_data, token_lines(material))
+    return [*texts, names.token_data, *_write_charts(names, charts, pictures)]
 
 
 def timestamp(material: Material) -> str:
