@@ -132,8 +132,8 @@ def fonts() -> list[str]:
 def chart_style() -> Iterator[None]:
     """matplotlib's settings for drawing and saving one chart; the previous ones return afterwards.
 
-    No garbage is collected meanwhile. A chart is ten thousands of objects that live until it is saved: to search them
-    again and again took a fifth of the drawing. What is left of it is collected behind it.
+    No garbage is collected meanwhile. A chart is tens of thousands of objects that live until it is saved: to search
+    them again and again took a tenth of the time. What is left of it is collected behind it.
     """
     collects = gc.isenabled()
     gc.disable()
