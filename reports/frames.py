@@ -34,7 +34,7 @@ def cells_frame(material: Material) -> pd.DataFrame:
     Columns: number, the cell's dimensions, `n`, `verdict`, rates, and for `ttft_ms` and `e2e_ms`
     `<metric>_mean`, `_p50`, `_p95`, `_<stat>_firm` (enough samples) and `_<stat>_low`/`_high` (95 % interval).
     """
-    answered = _answered(material)
+    answered = _answered(material, "cell")
     by_cell = dict(iter(answered.groupby("cell"))) if not answered.empty else {}
     measured = sorted((cell for cell in material.cells if cell.metrics), key=lambda cell: cell.order)
     return pd.DataFrame([_cell_row(cell, by_cell.get(cell.name)) for cell in measured], columns=_CELL_COLUMNS)
@@ -47,9 +47,11 @@ _CELL_COLUMNS = (
 )
 
 
-def _answered(material: Material) -> pd.DataFrame:
-    """The requests that latency statistics are about."""
-    return material.records[latency_population(material.records, material.run.get("include_failures") is True)]
+def _answered(material: Material, *columns: str) -> pd.DataFrame:
+    """The requests that latency statistics are about: the given columns and the latencies."""
+    records = material.records
+    covered = latency_population(records, material.run.get("include_failures") is True)
+    return records[[*columns, *_LATENCIES]][covered]
 
 
 def _cell_row(cell: CellResult, answered: pd.DataFrame | None) -> dict[str, Any]:
@@ -87,14 +89,15 @@ def sizes_frame(material: Material, facets: Sequence[str], hue: str | None) -> p
     Percentiles are taken from the requests themselves, merged over whatever is not a facet or the hue:
     columns `facet`, `hue`, `size`, `metric`, `n`, `p50`, `p95`.
     """
-    answered = _answered(material)
+    answered = _answered(material, "cell", "prompt_size")
     if answered.empty:
         return pd.DataFrame(columns=["facet", "hue", "size", "metric", "n", "p50", "p95"])
     dims = {cell.name: cell for cell in material.cells}
     known = answered[answered["cell"].isin(dims) & answered["prompt_size"].notna()]
-    facet = known["cell"].map({name: cell.label(facets) if facets else "" for name, cell in dims.items()})
-    colour = known["cell"].map({name: cell.dims[hue] if hue else "" for name, cell in dims.items()})
-    keyed = known.assign(facet=facet, hue=colour)
+    cells = known["cell"].astype(object)
+    facet = cells.map({name: cell.label(facets) if facets else "" for name, cell in dims.items()})
+    colour = cells.map({name: cell.dims[hue] if hue else "" for name, cell in dims.items()})
+    keyed = known.assign(facet=facet, hue=colour, prompt_size=known["prompt_size"].astype(object))
     tall = pd.concat([_size_rows(keyed, metric) for metric in _LATENCIES], ignore_index=True)
     return tall.sort_values(["size", "hue"], key=_display_rank, kind="stable").reset_index(drop=True)
 
@@ -126,7 +129,7 @@ def groups_frame(material: Material, group: str) -> pd.DataFrame:
 
     Columns: `name`, `n`, and the latency columns of `cells_frame`.
     """
-    answered = _answered(material)
+    answered = _answered(material, group)
     by_value = dict(iter(answered.groupby(group))) if not answered.empty else {}
     rows = []
     for entry in (material.summary.get("groups") or {}).get(group) or []:

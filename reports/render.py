@@ -13,7 +13,7 @@ from reports.material import Material, prepare
 from reports.page_figures import PageFigures
 from reports.tables import consolidated_csv, token_lines
 from reports.timeline import Timeline, timeline
-from scenarios.run_directory import RunDirectory, write_text
+from scenarios.run_directory import RunDirectory, write_parts, write_text
 
 
 def write_reports(directory: Path, analysis: Analysis, *, with_charts: bool = True) -> list[Path]:
@@ -34,11 +34,11 @@ def write_reports(directory: Path, analysis: Analysis, *, with_charts: bool = Tr
         names.summary_md: render_markdown(material),
         names.junit_xml: render_junit(material),
         csv: consolidated_csv(material),
-        names.token_data: token_lines(material),
     }
     for path, text in texts.items():
         write_text(path, text)
-    return [*texts, *_write_charts(names.charts, charts)]
+    write_parts(names.token_data, token_lines(material))
+    return [*texts, names.token_data, *_write_charts(names.charts, charts)]
 
 
 def timestamp(material: Material) -> str:

@@ -4,6 +4,7 @@ A chart is drawn once, in the light palette. On the page each of its colours is 
 palette has the same properties (`reports.inline_svg`), so the two can never show different data.
 """
 
+import gc
 import io
 import math
 import re
@@ -14,6 +15,8 @@ from functools import cache
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
+from PIL import Image
 
 mpl.use("Agg")
 
@@ -42,6 +45,8 @@ SMALL_PT = 9.0
 BASE_PT = 9.75
 #: Pixels of a PNG per CSS pixel.
 PNG_SCALE = 2
+#: Of zlib's levels the one behind which files hardly shrink, but take twice the time.
+_PNG_COMPRESSION = 3
 #: Magnitudes: perceptually even, readable without colour vision and in grey.
 MAGNITUDE_MAP = "cividis"
 
@@ -127,9 +132,19 @@ def fonts() -> list[str]:
 
 @contextmanager
 def chart_style() -> Iterator[None]:
-    """matplotlib's settings for drawing and saving one chart; the previous ones return afterwards."""
-    with mpl.rc_context(_settings()):  # type: ignore[arg-type] # its stub lists every key as a literal
-        yield
+    """matplotlib's settings for drawing and saving one chart; the previous ones return afterwards.
+
+    No garbage is collected meanwhile. A chart is tens of thousands of objects that live until it is saved: to search
+    them again and again took a tenth of the time. What is left of it is collected behind it.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with mpl.rc_context(_settings()):  # type: ignore[arg-type] # its stub lists every key as a literal
+            yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _settings() -> dict[str, Any]:
@@ -140,6 +155,7 @@ def _settings() -> dict[str, Any]:
         "axes.titlesize": BASE_PT,
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",
+        "axes.titley": 1.0,  # where it stands anyway; left to itself, matplotlib measures all tick labels again
         "axes.labelsize": SMALL_PT,
         "xtick.labelsize": SMALL_PT,
         "ytick.labelsize": SMALL_PT,
@@ -292,10 +308,13 @@ def svg_bytes(figure: Figure) -> bytes:
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, two pixels per CSS pixel."""
     freeze(figure)
-    buffer = io.BytesIO()
     figure.dpi = CSS_DPI * PNG_SCALE
-    backend: Any = FigureCanvasAgg(figure)
-    backend.print_png(buffer, metadata={"Software": None})
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    # What `print_png` does, without a channel for transparency that no chart has, and packed in half the time.
+    opaque = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    buffer = io.BytesIO()
+    opaque.save(buffer, format="png", compress_level=_PNG_COMPRESSION, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ _SCALARS = (
     "cost_per_request_usd", "cost_per_good_request_usd",
 )  # fmt: skip
 _STATISTICS = ("n", "mean", *STATS, "max")
+#: Lines of `token_data.jsonl` made at once: enough for pandas' speed, little memory.
+_BLOCK = 50_000
 
 #: A spreadsheet takes a text that begins so for a formula; the wide ones where it is set to Japanese.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -81,17 +83,30 @@ def _plain(value: Any) -> str | int | float:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def token_lines(material: Material) -> str:
+def token_lines(material: Material) -> Iterator[str]:
     """One JSON object per attempt, a line each: what it was, its tokens, how long it took, how it ended.
 
     `total_tokens` is null unless both parts are known; `response_time_ms` is end minus intended start, null for
-    arrivals that were dropped. `users`, `rate_rps`, `service_tier` and `prompt_size` join it with the cells.
+    arrivals that were dropped. `users`, `rate_rps`, `service_tier` and `prompt_size` join it with the cells. The
+    lines come in blocks, so that those of a long run are never in memory all at once.
     """
-    records = material.records
-    if records.empty:
-        return ""
     entries = _entries(material)
-    frame = pd.DataFrame(
+    for first in range(0, len(material.records), _BLOCK):
+        yield _lines(_token_frame(material.records.iloc[first : first + _BLOCK], entries))
+
+
+def _lines(frame: pd.DataFrame) -> str:
+    """The rows as JSON, a line each: what pandas writes with `lines=True`, in about half the time.
+
+    A quote inside a value is escaped: the text between two rows cannot stand in a value.
+    """
+    rows: str = frame.to_json(orient="records", force_ascii=False, double_precision=3)
+    key = f'{{"{frame.columns[0]}":'
+    return rows[1:-1].replace(f"}},{key}", f"}}\n{key}") + "\n"
+
+
+def _token_frame(records: pd.DataFrame, entries: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "cell": records["cell"],
             "process": records["process"],
@@ -112,8 +127,6 @@ def token_lines(material: Material) -> str:
             "outcome": records["outcome"],
         }
     )
-    text: str = frame.to_json(orient="records", lines=True, force_ascii=False, double_precision=3)
-    return text
 
 
 def _of_cell(cells: "pd.Series[str]", entries: Mapping[str, Mapping[str, Any]], name: str) -> "pd.Series[Any]":

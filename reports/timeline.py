@@ -62,11 +62,12 @@ class Timeline:
 
 def timeline(material: Material) -> Timeline:
     """The run over time; windows as narrow as makes at most 120 of them."""
-    records = material.records[material.records["intended_at"].notna()]
+    known = material.records["intended_at"].notna()
+    records = material.records if known.all() else material.records[known]
     zero = float(records["intended_at"].min()) if len(records) else 0.0
     span_s = float(records["intended_at"].max()) - zero if len(records) else 0.0
     width_s = next((width for width in _WIDTHS_S if span_s / width <= _MAX_WINDOWS), _WIDTHS_S[-1])
-    answered = records[records["ok"]]
+    answered = records.loc[records["ok"], ["cell", "intended_at", *_METRICS]]
     dots = answered.assign(at_s=answered["intended_at"] - zero)[["cell", "at_s", *_METRICS]]
     percentile_width_s = _percentile_width_s(dots, width_s)
     is_thin = len(dots) > MAX_DOTS

@@ -137,7 +137,8 @@ def _error_rows(wrong: pd.DataFrame, records: pd.DataFrame) -> list[list[Entry]]
     if wrong.empty:
         return []
     zero = float(records["intended_at"].min())
-    keys = [wrong["outcome"], wrong["error_code"].fillna(""), wrong["http_status"].astype("Int64").fillna(-1)]
+    codes = wrong["error_code"].astype(object).fillna("")
+    keys = [wrong["outcome"], codes, wrong["http_status"].astype("Int64").fillna(-1)]
     found = wrong.groupby(keys, sort=True).agg(
         n=("outcome", "size"),
         cells=("cell", "nunique"),

@@ -1,14 +1,16 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bedrock.outcome import Outcome
-from reports.tables import consolidated_csv
-from tests.reports.pages import Rendered, material_of, render
+from reports.tables import consolidated_csv, token_lines
+from tests.reports.pages import Rendered, material_of
 from tests.support.run_builder import CellSpec, build_run, make_record, write_run
 
 
@@ -77,7 +79,8 @@ def test_token_data_joins_with_the_cells(small_run: Rendered) -> None:
 
 def test_a_line_keeps_what_is_missing_missing(tmp_path: Path) -> None:
     records = [make_record(0, e2e_ms=930.0), make_record(1, outcome="throttled"), make_record(2, outcome="dropped")]
-    ok, throttled, dropped = requests_of(render(write_run(tmp_path / "run", {"a": records}), with_charts=False))
+    material = material_of(write_run(tmp_path / "run", {"a": records}))
+    ok, throttled, dropped = map(json.loads, "".join(token_lines(material)).splitlines())
 
     assert ok["total_tokens"] == 100
     assert ok["response_time_ms"] == pytest.approx(930.0, abs=0.01)
@@ -85,3 +88,16 @@ def test_a_line_keeps_what_is_missing_missing(tmp_path: Path) -> None:
     assert throttled["response_time_ms"] is not None
     assert dropped["response_time_ms"] is None
     assert dropped["outcome"] == "dropped"
+
+
+def test_lines_stay_lines_whatever_stands_in_them_and_however_many_there_are(small_run: Rendered) -> None:
+    material = material_of(small_run.directory)
+    hostile = '"},{"cell":"x"}\n{"cell":"y'
+    rows = material.records.head(2).assign(message_id=[hostile, None]).iloc[np.arange(60_001) % 2]
+    blocks = list(token_lines(replace(material, records=rows.reset_index(drop=True))))
+    lines = "".join(blocks).split("\n")
+
+    assert len(blocks) > 1
+    assert lines.pop() == ""
+    assert len(lines) == len(rows)
+    assert [json.loads(line)["message_id"] for line in lines[-3:]] == [hostile, None, hostile]

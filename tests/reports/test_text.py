@@ -1,9 +1,11 @@
 import json
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.material import prepare
 from reports.text import TEXT_LIMIT, clean, clean_lines, clean_tree, shorten
 
 FORBIDDEN = "\x00\x07\x1b\x7f\x9b\u200b\u202e\u2066\ufeff\ufffe"
@@ -94,3 +96,12 @@ def test_a_shortened_name_keeps_both_ends(name: str, limit: int) -> None:
         assert short[-1] == name[-1]
     else:
         assert short == name
+
+
+def test_names_that_differ_only_in_what_nobody_sees_are_one_in_the_records() -> None:
+    tiers = pd.Categorical(["flex", "de\u200bfault", None, "default", "flex\x1b[2K"])
+    cleaned = prepare({}, {}, pd.DataFrame({"service_tier": tiers})).records["service_tier"]
+
+    assert cleaned.isna().tolist() == [False, False, True, False, False]
+    assert cleaned.dropna().tolist() == ["flex", "default", "default", "flex"]
+    assert cleaned.groupby(cleaned).size().to_dict() == {"default": 2, "flex": 2}
