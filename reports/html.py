@@ -12,7 +12,7 @@ from reports.charts.catalogue import Pictures
 from reports.charts.chart import Chart
 from reports.inline_svg import Styles, inline, palette_css
 from reports.material import Material
-from reports.sections import against, cells, cost, first_screen, load, service
+from reports.sections import against, cells, cost, first_screen, load, rounds, service
 from reports.sections.words import DEFINITIONS
 from reports.style import DARK, LIGHT
 from reports.table import tone_of
@@ -131,6 +131,7 @@ def _sections(material: Material) -> dict[str, Any]:
         "load_tables": load.load_tables(material),
         "no_load": load.no_load_sentence(material),
         "cell_tables": cells.cells_tables(material),
+        "rounds": rounds.rounds_table(material),
         "groups": cells.group_tables(material),
         "lone_groups": cells.lone_groups(material),
         "all_latencies": first_screen.all_latencies(material),
