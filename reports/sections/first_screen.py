@@ -82,7 +82,8 @@ def banners(material: Material) -> list[str]:
         found.append(f"Partial results: {at}{why} after {len(done)} of {len(started)} cells.")
     skipped = sum(cell.status == "skipped" for cell in material.cells)
     if skipped:
-        found.append(f"{skipped} of {len(material.cells)} cells were skipped; the cells table says why.")
+        were = "was" if skipped == 1 else "were"
+        found.append(f"{skipped} of {len(material.cells)} cells {were} skipped; the cells table says why.")
     if material.run.get("target") == "emulator":
         found.append("The target was the local emulator: these figures test the setup and say nothing about AWS.")
     return found

@@ -217,7 +217,7 @@ def _check_row(check: Mapping[str, Any]) -> list[Entry]:
     advice = ". ".join(str(part).rstrip(".") for part in (check.get("reason"), check.get("advice")) if part)
     return [
         Entry(check_title(str(check.get("name")))),
-        status_entry(str(check.get("status")).replace("_", " ")),
+        status_entry(str(check.get("status"))),
         Entry(check_value(check.get("observed"), unit), str(check.get("reason") or "not measured")),
         Entry(check_bounds(check)[0]),
         Entry(check_bounds(check)[1], "this check only warns"),
