@@ -69,7 +69,7 @@ def _rows(models: pd.DataFrame, cells: pd.DataFrame, dimensions: Sequence[str]) 
         return first
     below = plan_rows(cells, dimensions, _COST)
     gap = first.units + 1.2
-    headings = tuple((y + gap, text) for y, text in below.headings)
+    headings = first.headings + tuple((y + gap, text) for y, text in below.headings)
     frame = pd.concat([first.frame, below.frame.assign(y=below.frame["y"] + gap)], ignore_index=True)
     return replace(first, frame=frame, headings=headings, units=below.units + gap)
 
