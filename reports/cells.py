@@ -11,7 +11,7 @@ from scenarios.schedule import STAGES
 
 #: What a cell can differ in, from the outermost grouping to the innermost row. Its name counts only where cells
 #: agree in all the rest.
-DIMENSIONS = ("model", "region", "api", "pattern", "size", "load", "tier", "name")
+DIMENSIONS = ("model", "region", "api", "pattern", "size", "load", "round", "tier", "name")
 
 _SIZES = ("small", "medium", "large", "mixed")
 _PATTERNS = (*PATTERNS, STAGES)
@@ -87,6 +87,7 @@ def _dims(cell: Mapping[str, Any]) -> dict[str, str]:
         "pattern": str(cell.get("pattern") or MISSING),
         "size": str(cell.get("prompt_size") or MISSING),
         "load": load_name(cell),
+        "round": f"round {cell.get('round_number') or 1}",
         "tier": str(cell.get("service_tier") or "default"),
         "name": shorten(str(cell["cell"]), 40),
     }
@@ -121,6 +122,7 @@ def _order(cell: Mapping[str, Any]) -> tuple[Any, ...]:
         _rank(_PATTERNS, dims["pattern"]),
         _rank(_SIZES, dims["size"]),
         float(load or 0),
+        int(cell.get("round_number") or 1),
         _rank(_TIERS, dims["tier"]),
     )
 

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports.material import Material
 from reports.page_figures import PageFigures
-from reports.sections import against, cells, cost, first_screen, load, service
+from reports.sections import against, cells, cost, first_screen, load, rounds, service
 from reports.sections.words import DEFINITIONS
 from reports.table import tone_of
 from reports.text import clean_lines
@@ -70,6 +70,7 @@ def _sections(material: Material) -> dict[str, Any]:
         "load_tables": load.load_tables(material),
         "no_load": load.no_load_sentence(material),
         "cell_tables": cells.cells_tables(material),
+        "rounds": rounds.rounds_table(material),
         "groups": cells.group_tables(material),
         "lone_groups": cells.lone_groups(material),
         "all_latencies": first_screen.all_latencies(material),

@@ -52,7 +52,7 @@ def _series(
     rows = figures.loc[[numbers[str(point["cell"])] for point in points]].reset_index(drop=True)
     given = pd.DataFrame([{name: point[name] for name in _OF_POINTS} for point in points]).astype(float)
     first = next(cell for cell in material.cells if cell.name == points[0]["cell"])
-    telling = [name for name in material.dimensions if name not in ("load", "name")]
+    telling = [name for name in material.dimensions if name not in ("load", "round", "name")]
     knee, broken = entry["knee"], entry["breaking_point"]
     return LoadSeries(
         label=first.label(telling) if telling else "",

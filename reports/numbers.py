@@ -31,12 +31,16 @@ def clock(seconds: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 as a percentage. Only exactly none is `0 %` and only exactly all is `100 %`."""
+    """A share as a percentage. Only exactly none is `0 %` and only exactly all is `100 %`; `308 %` is thrice all."""
     if share is None or not math.isfinite(share):
         return MISSING
     if share in (0.0, 1.0):
         return f"{share * 100:.0f} %"
     value = share * 100
+    if value >= 100.5:
+        return f"{value:,.0f} %"
+    if value > 100:
+        return f"{max(value, 100.01):.2f} %"
     if value > 99:
         return f"{min(value, 99.99):.2f} %"
     return "< 0.01 %" if 0 < value < 0.01 else f"{value:.2f} %" if abs(value) < 10 else f"{value:.1f} %"

@@ -48,7 +48,9 @@ class Entry:
 
 def status_entry(status: str | None, small: str | None = None) -> Entry:
     """A status: word, shape and colour."""
-    return Entry(MISSING, small) if status is None else Entry(status, tone=tone_of(status), small=small)
+    if status is None:
+        return Entry(MISSING, small)
+    return Entry(status.replace("_", " "), tone=tone_of(status), small=small)
 
 
 @dataclass(frozen=True, slots=True)

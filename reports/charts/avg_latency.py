@@ -59,19 +59,22 @@ def _numbers(axes: Axes, rows: Rows, canvas: Canvas) -> None:
 
 
 def finding(frame: pd.DataFrame, dimensions: list[str]) -> str:
-    """The caption's sentence: slowest and fastest cell by mean, and how far the tail lies from the mean."""
+    """The caption's sentence: slowest and fastest cell by mean, and the p95 beside each."""
     known = frame.dropna(subset=["e2e_ms_mean"])
     if known.empty:
         return "No request was answered, so there is no latency to average."
     slow = highest(known, "e2e_ms_mean")
-    text = f"{_described(slow, dimensions)} is slowest" if len(known) > 1 else _described(slow, dimensions)
+    text = f"The mean whole response takes {_described(slow)}"
     if len(known) > 1:
         fast = lowest(known, "e2e_ms_mean")
-        text += f"; {_described(fast, dimensions)} is fastest"
+        text = (
+            f"The mean whole response is longest in {cell_name(slow, dimensions)}: {_described(slow)}; "
+            f"shortest in {cell_name(fast, dimensions)}: {_described(fast)}"
+        )
     return f"{text}. {lower_is_better()}{cut_note(frame)}"
 
 
-def _described(cell: "pd.Series[Any]", dimensions: list[str]) -> str:
+def _described(cell: "pd.Series[Any]") -> str:
     mean, p95 = milliseconds(cell["e2e_ms_mean"]), milliseconds(cell["e2e_ms_p95"])
     rough = "" if cell["e2e_ms_p95_firm"] else ", too few requests for a firm p95"
-    return f"{cell_name(cell, dimensions)} (mean {mean} ms, p95 {p95} ms, n = {count(cell['n'])}{rough})"
+    return f"{mean} ms (p95 {p95} ms, n = {count(cell['n'])}{rough})"

@@ -64,14 +64,22 @@ def cost_by_configuration(
 
 def _rows(models: pd.DataFrame, cells: pd.DataFrame, dimensions: Sequence[str]) -> Rows:
     """Both groups below one another; a single cell says nothing that its models do not."""
-    first = plan_rows(models, [], _COST)
+    first = _model_rows(models)
     if len(cells) < 2:
         return first
     below = plan_rows(cells, dimensions, _COST)
     gap = first.units + 1.2
-    headings = tuple((y + gap, text) for y, text in below.headings)
+    headings = first.headings + tuple((y + gap, text) for y, text in below.headings)
     frame = pd.concat([first.frame, below.frame.assign(y=below.frame["y"] + gap)], ignore_index=True)
     return replace(first, frame=frame, headings=headings, units=below.units + gap)
+
+
+def _model_rows(models: pd.DataFrame) -> Rows:
+    """Tiers below their model, where there are several: both together do not fit beside a phone's bars."""
+    parts = models["name"].str.rsplit(" ", n=1, expand=True)
+    if parts[1].nunique() < 2:
+        return plan_rows(models, [], _COST)
+    return plan_rows(models.assign(model=parts[0], tier=parts[1]), ["model", "tier"], _COST)
 
 
 def _bars(axes: Axes, frame: pd.DataFrame) -> list[Artist]:
@@ -97,7 +105,10 @@ def _good(axes: Axes, frame: pd.DataFrame) -> list[Artist]:
     axes.hlines(frame["y"], frame[_COST], good.clip(upper=edge), color=ink, linewidth=1.0, zorder=4)
     keys: list[Artist] = []
     far = good.where(good > edge).clip(upper=edge)
-    for values, marker, name in ((near, "D", "1,000 good messages"), (far, ">", "beyond the scale")):
+    for values, marker, name in (
+        (near, "D", "1,000 good messages"),
+        (far, ">", "1,000 good messages, beyond the scale"),
+    ):
         if values.notna().any():
             points(axes, values, frame["y"], style.SeriesStyle(ink, marker, "-"), values.notna())
             keys.append(legend_key(name, marker, ink))

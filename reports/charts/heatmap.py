@@ -27,6 +27,8 @@ MAX_LINES = 8
 _METRIC = "e2e_ms"
 _TITLE_CHAR_PX = 8
 _ROW_PX, _SQUARE_PX, _LABEL_PX, _PANEL_FRAME_PX, _BAR_PX = 48, 130, 90, 62, 70
+#: Narrower charts have room for few ticks below them.
+_ROOMY_PX = 600
 #: How a square says whether its cell alone meets the objectives.
 _SIGNS = {"PASS": " ✓", "FAIL": " ✗", "INCONCLUSIVE": " ?"}
 
@@ -73,7 +75,7 @@ def latency_heatmap(frame: pd.DataFrame, dimensions: Sequence[str], canvas: Canv
         aspect=34,
     )
     bar.set_label(f"whole response {stat}, ms (log colour)")
-    style.plain_log_ticks(bar.ax.xaxis, 3 if canvas.narrow else 5)
+    style.plain_log_ticks(bar.ax.xaxis, 3 if canvas.narrow or width_px < _ROOMY_PX else 5)
     bar.outline.set_visible(False)
     return figure
 

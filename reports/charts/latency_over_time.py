@@ -114,7 +114,9 @@ def _moved(lines: pd.DataFrame, metric: str, cells: Mapping[str, str]) -> str:
     most = highest(medians.assign(ratio=medians["max"] / medians["min"]).reset_index(), "ratio")
     values = f"between {milliseconds(most['min'])} and {milliseconds(most['max'])} ms"
     if most["ratio"] < _STEADY:
-        return f"The median {SPOKEN[metric]} is steady: {values} where it moves most."
+        if lines["cell"].nunique() > 1:
+            return f"The median {SPOKEN[metric]} is steady within each cell: {values} where it moves most."
+        return f"The median {SPOKEN[metric]} is steady: {values}."
     name = shorten(cells.get(str(most["cell"]), str(most["cell"])), 40)
     where = f"most in {name}: " if lines["cell"].nunique() > 1 else ""
     return f"The median {SPOKEN[metric]} moves {where}{values}."

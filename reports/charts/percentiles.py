@@ -46,7 +46,7 @@ def p50_p95_comparison(
     label_rows(panels[0], rows, canvas)
     names = SHORT_METRICS if canvas.narrow else METRICS
     has_long_labels = rows.frame["row"].astype(str).str.len().max() > _SHORT_LABEL_CHARS
-    ticks = 7 if not canvas.narrow else 2 if has_long_labels else 3
+    ticks = (2 if has_long_labels else 3) if canvas.narrow else 5 if has_long_labels else 7
     for axes, (metric, title) in zip(panels, names.items(), strict=True):
         _panel(axes, rows, metric, limits.get(metric))
         style.log_axis(axes, "x", ticks)
@@ -77,7 +77,7 @@ def _keys(rows: Rows, limits: Mapping[str, float]) -> list[Artist]:
     if not rows.frame[[f"{metric}_p95_firm" for metric in METRICS]].all(axis=None):
         keys.append(legend_key("too few requests", "D", grey, filled=False))
     if limits:
-        keys.append(Line2D([], [], color=style.LIGHT.limit, linewidth=1.2, linestyle=(0, (4, 3)), label="objective"))
+        keys.append(Line2D([], [], color=style.LIGHT.limit, linewidth=1.2, linestyle=(0, (4, 3)), label="p95 limit"))
     return keys
 
 

@@ -22,6 +22,8 @@ from reports.text import shorten
 MAX_SIZES = 6
 #: More panels than this are merged: their requests are pooled and the caption says so.
 MAX_FACETS = 6
+#: Medians that differ by less than this are called the same.
+_SAME_PCT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def _panel(axes: Axes, part: pd.DataFrame, hues: Sequence[str], sizes: Sequence[
         points(axes, x, mine["p95"], cap, mine["n"] >= 0, size=11)
         rough = mine["n"] < MIN_SAMPLES["p95"]
         points(axes, x[rough], mine["p95"][rough], style.SeriesStyle(look.color, "o", "-"), mine["n"][rough] < 0)
-    _sizes_axis(axes, part, sizes, "" if canvas.narrow else "n ≥ ")
+    _sizes_axis(axes, part, sizes, "" if canvas.narrow else "n ≥ " if len(hues) > 1 else "n ")
     style.log_axis(axes, "y", 6)
 
 
@@ -124,19 +126,31 @@ def finding(frame: pd.DataFrame, how: SizeSplit) -> str:
     if len(sizes) == 1:
         return f"Only {sizes[0]} prompts were sent, so size explains nothing here. {lower_is_better()}"
     ratios = _ratios(frame, sizes[0], sizes[-1])
-    text = f"From {sizes[0]} to {sizes[-1]} prompts, " + _growth(ratios) if ratios else "No setting has both sizes"
+    text = _growth(ratios, sizes[0], sizes[-1]) if ratios else f"No setting has both {sizes[0]} and {sizes[-1]} prompts"
     pooled = " Requests of all other settings are pooled." if how.pooled and how.hue is not None else ""
-    return f"{text}. {lower_is_better()} Log axis; the bar runs from p50 to p95.{pooled}"
+    fewest = " n is that of the setting with the fewest requests." if frame["hue"].nunique() > 1 else ""
+    return f"{text}. {lower_is_better()} Log axis; the bar runs from p50 to p95.{fewest}{pooled}"
 
 
-def _growth(ratios: Mapping[str, float]) -> str:
-    return " and ".join(f"the median {name} grows {ratio:.1f} times" for name, ratio in ratios.items())
+def _growth(ratios: Mapping[str, float], smallest: str, largest: str) -> str:
+    parts = [f"the median {name} {_compared(ratio)}" for name, ratio in ratios.items()]
+    return f"Of {largest} prompts, against {smallest} ones, {' and '.join(parts)}"
+
+
+def _compared(ratio: float) -> str:
+    """`takes as long, within 2 %`, `is 8 % longer`, `is 3.1 times as long`."""
+    percent = round((ratio - 1.0) * 100.0)
+    if abs(percent) <= _SAME_PCT:
+        return f"takes as long, within {_SAME_PCT} %"
+    if ratio >= 2.0:
+        return f"is {ratio:.1f} times as long"
+    return f"is {abs(percent)} % {'longer' if percent > 0 else 'shorter'}"
 
 
 def _ratios(frame: pd.DataFrame, smallest: str, largest: str) -> dict[str, float]:
     """Median over panels and colours of p50(largest) / p50(smallest), by metric."""
     found = {}
-    for metric, name in (("ttft_ms", "TTFT"), ("e2e_ms", "response")):
+    for metric, name in (("ttft_ms", "TTFT"), ("e2e_ms", "whole response")):
         part = frame[frame["metric"] == metric].set_index(["facet", "hue", "size"])["p50"].unstack("size")
         both = part.reindex(columns=[smallest, largest]).dropna()
         if not both.empty and (both[smallest] > 0).all():

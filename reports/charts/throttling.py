@@ -151,6 +151,8 @@ def finding(throttling: Mapping[str, Any], frame: pd.DataFrame, first: Mapping[s
             f"{model_name(worst['model'], None)} throttled {percent(worst['rate'])} of its {count(worst['attempts'])} "
             f"attempts{since}."
         )
+    overloaded = int((throttling.get("kinds") or {}).get("overloaded") or 0)
+    text += f" {count(overloaded)} attempts were turned away as overloaded (503)." if overloaded else ""
     cut = (
         f" {MAX_MODELS} of {frame['model'].nunique()} models are drawn."
         if frame["model"].nunique() > MAX_MODELS

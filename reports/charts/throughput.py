@@ -67,7 +67,10 @@ def finding(frame: pd.DataFrame, dimensions: Sequence[str]) -> str:
     best = highest(known, "achieved_rps")
     name = f"Most was sent in {cell_name(best, dimensions)}" if len(known) > 1 else "Sent"
     text = f"{name}: {rate(best['achieved_rps'])} requests/s."
-    return f"{text}{_lost(known, dimensions)} Higher is better; the tick is the offered rate.{cut_note(frame)}"
+    return (
+        f"{text}{_lost(known, dimensions)} Higher is better; the tick is the offered rate. Rates are those of the "
+        f"measured window; n counts the attempts of all phases.{cut_note(frame)}"
+    )
 
 
 def _lost(known: pd.DataFrame, dimensions: Sequence[str]) -> str:
@@ -76,5 +79,7 @@ def _lost(known: pd.DataFrame, dimensions: Sequence[str]) -> str:
         return ""
     shares = offered.assign(share=offered["goodput_rps"].astype(float) / offered["offered_rps"].astype(float))
     worst = lowest(shares, "share")
-    where = f"least in {cell_name(worst, dimensions)}" if len(offered) > 1 else "here"
-    return f" Goodput is {percent(min(1.0, float(worst['share'])))} of the offered rate {where}."
+    share = percent(min(1.0, float(worst["share"])))
+    if len(offered) == 1:
+        return f" Goodput is {share} of the offered rate."
+    return f" Goodput is the smallest share of the offered rate in {cell_name(worst, dimensions)}: {share}."

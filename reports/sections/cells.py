@@ -59,7 +59,7 @@ def group_tables(material: Material) -> list[Table]:
 
 
 def _group_table(name: str, groups: list[Mapping[str, Any]]) -> Table:
-    order = {"prompt_size": size_order, "service_tier": tier_order}.get(name)
+    order = {"prompt_size": size_order, "service_tier": tier_order, "phase": _phase_order}.get(name)
     ordered = sorted(groups, key=lambda group: order(str(group["key"]))) if order else groups
     scales = scales_of([group["metrics"] for group in ordered])
     rows, rest = cut(
@@ -70,8 +70,17 @@ def _group_table(name: str, groups: list[Mapping[str, Any]]) -> Table:
     return Table(f"by-{name}", GROUPS[name], columns, rows, note=note, rest=rest, wide=True)
 
 
+def _phase_order(phase: str) -> tuple[int, str]:
+    """Phases as they follow one another; those that a scenario names come in between."""
+    return ({"ramp": 0, "warmup": 1, "baseline": 2, "spike": 4, "recovery": 5, "drain": 6}.get(phase, 3), phase)
+
+
 def lone_groups(material: Material) -> str:
     """The dimensions with a single value, as one sentence."""
     groups = material.summary.get("groups") or {}
-    lone = [f"{GROUPS[name].lower()}: {groups[name][0]['key']}" for name in GROUPS if len(groups.get(name) or []) == 1]
+    lone = [
+        f"{GROUPS[name] if name == 'api' else GROUPS[name].lower()}: {groups[name][0]['key']}"
+        for name in GROUPS
+        if len(groups.get(name) or []) == 1
+    ]
     return f"Only one value each: {'; '.join(lone)}." if lone else ""

@@ -22,6 +22,8 @@ _COLUMNS = (
 def sentence(found: Mapping[str, Any]) -> str:
     """The outcome with what it rests on."""
     baseline = found["baseline"].get("run_id") or found["baseline"].get("path") or "the baseline"
+    if not found["tests"]:
+        return f"{str(found['status']).capitalize()} against {baseline}: no figure could be compared."
     return (
         f"{str(found['status']).capitalize()} against {baseline}: {found['tests']} figures compared, corrected for "
         f"that number; latencies count from {found['threshold'] * 100.0:g} % on."

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.inputs import instant
 from reports import numbers
 from reports.material import Material
-from reports.sections.metrics import LATENCIES, interval_text, stat_entry
+from reports.sections.metrics import LATENCIES, stat_entry
 from reports.table import Column, Entry, Table, status_entry, text_column, tone_of
 from scenarios.units import format_duration
 
@@ -82,7 +82,8 @@ def banners(material: Material) -> list[str]:
         found.append(f"Partial results: {at}{why} after {len(done)} of {len(started)} cells.")
     skipped = sum(cell.status == "skipped" for cell in material.cells)
     if skipped:
-        found.append(f"{skipped} of {len(material.cells)} cells were skipped; the cells table says why.")
+        were = "was" if skipped == 1 else "were"
+        found.append(f"{skipped} of {len(material.cells)} cells {were} skipped; the cells table says why.")
     if material.run.get("target") == "emulator":
         found.append("The target was the local emulator: these figures test the setup and say nothing about AWS.")
     return found
@@ -127,7 +128,7 @@ def _objective_row(entry: Mapping[str, Any]) -> list[Entry]:
         Entry(numbers.quantity(metric, entry.get("limit")), reason),
         Entry(numbers.signed_percent(entry.get("margin_pct")), "nothing observed, or a limit of 0"),
         Entry(numbers.count(entry.get("n"))),
-        Entry(scope_text(entry.get("scope"))),
+        Entry(scope_text(entry.get("scope")).replace("=", " = ")),  # so that a narrow column breaks beside it
     ]
 
 
@@ -225,9 +226,19 @@ def identity(material: Material) -> list[tuple[str, str]]:
         ("Load model", f"{run.get('load_model')} loop" if run.get("load_model") else None),
         ("Transport", f"{_known(run.get('transport'))}, SDK retries {_known(run.get('sdk_retries'))}"),
         ("Generator", f"processes {_known(run.get('processes'))}, seed {_known(run.get('seed'))}"),
+        *_order(run),
         ("Commit, tools", ", ".join(part for part in (_commit(run.get("git_commit")), tools) if part)),
     ]
     return [(label, str(value) if value else numbers.MISSING) for label, value in pairs]
+
+
+def _order(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How often the suite was run and how many of its cells at once; nothing where it was one after the other, once."""
+    order = run.get("order") or {}
+    rounds, parallel = int(order.get("rounds") or 1), int(order.get("parallel_cells") or 1)
+    parts = [f"{rounds} rounds"] if rounds > 1 else []
+    parts += [f"up to {parallel} at once"] if parallel > 1 else []
+    return [("Cells", ", ".join(parts))] if parts else []
 
 
 def _commit(commit: Any) -> str:
@@ -268,13 +279,14 @@ def all_latencies(material: Material) -> Table:
     rows = []
     for metric, name in LATENCIES.items():
         stats = metrics.get(metric) or {}
-        interval = interval_text(metric, (stats.get("ci95") or {}).get("p95"))
+        interval = (stats.get("ci95") or {}).get("p95")
+        shown = numbers.quantity_range(metric, interval[0], interval[1]) if interval else numbers.MISSING
         rows.append(
             [
                 Entry(f"{name}, {'ms' if metric.endswith('_ms') else 'tokens/s'}"),
                 Entry(numbers.count(stats.get("n"))),
                 *(stat_entry(metrics, metric, s) for s in ("mean", "p50", "p90", "p95", "p99", "p99_9", "max")),
-                Entry(interval.removeprefix("95 % interval ") if interval else numbers.MISSING, "too few requests"),
+                Entry(shown, "too few requests"),
             ]
         )
     return Table("all-latencies", "Latency of the whole run, all metrics", columns, rows, wide=True)

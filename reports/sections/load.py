@@ -1,9 +1,10 @@
 """How the service took more load: knee, breaking point and scaling of each series, recovery after spikes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from reports import numbers
+from reports.cells import CellResult
 from reports.material import Material
 from reports.table import Column, Entry, Table, cut, text_column
 from reports.text import shorten
@@ -29,9 +30,17 @@ def no_load_sentence(material: Material) -> str:
 
 
 def _saturation(material: Material) -> Table:
-    series = material.summary.get("saturation") or []
-    names = _series_names([entry["series"] for entry in series])
-    rows, rest = cut([_series_row(name, entry) for name, entry in zip(names, series, strict=True)], 60)
+    cells = {cell.name: cell for cell in material.cells}
+    found = [
+        (
+            _series_name(material, entry, cells),
+            min(cells[str(point["cell"])].number for point in entry["points"]),
+            entry,
+        )
+        for entry in material.summary.get("saturation") or []
+    ]
+    ordered = sorted(found, key=lambda each: each[1])
+    rows, rest = cut([_series_row(name, entry) for name, _, entry in ordered], 60)
     columns = (
         text_column("Series"), text_column("Loads"), Column("Knee of e2e p95"), Column("Breaks at"),
         Column("Last load that kept the SLA"), text_column("Throughput"), text_column("Why", long=True),
@@ -43,11 +52,13 @@ def _saturation(material: Material) -> Table:
     return Table("saturation", "Knee, breaking point and scaling", columns, rows, note=note, rest=rest)
 
 
-def _series_names(series: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells the series apart; of a single one what it is."""
-    traits = [key for key in (series[0] if series else ()) if len({str(each.get(key)) for each in series}) > 1]
-    chosen = traits or ["model", "service_tier", "prompt_size"]
-    return [" · ".join(str(each.get(key)) for key in chosen if each.get(key) is not None) or "all" for each in series]
+def _series_name(material: Material, entry: Mapping[str, Any], cells: Mapping[str, CellResult]) -> str:
+    """What tells the family from the others, as in the chart; of a single one what it is."""
+    telling = [name for name in material.dimensions if name not in ("load", "round", "name")]
+    if telling:
+        return cells[str(entry["points"][0]["cell"])].label(telling)
+    traits = (entry["series"].get(key) for key in ("model", "service_tier", "prompt_size"))
+    return " · ".join(str(trait) for trait in traits if trait is not None) or "all"
 
 
 def _series_row(name: str, entry: Mapping[str, Any]) -> list[Entry]:

@@ -8,6 +8,7 @@ import pandas as pd
 from reports import numbers
 from reports.cells import tier_order
 from reports.material import Material
+from reports.minutes import first_throttles
 from reports.sections.metrics import PERCENTILE_NOTE
 from reports.table import Column, Entry, Table, cut, status_entry, text_column
 from reports.text import shorten
@@ -22,16 +23,20 @@ def throttling_tables(material: Material) -> list[Table]:
     """The busiest minute against the quota; and where something was refused, by what, and minute by minute."""
     section = material.summary.get("throttling") or {}
     tables = [_throttled_by(section, name) for name in _BY] if section.get("throttled") else []
+    tables = [table for table in tables if len(section.get(table.name.removeprefix("throttling-")) or []) > 1]
     return [table for table in (_quota(section), *tables) if table.rows] + _per_minute(section)
 
 
 def _quota(section: Mapping[str, Any]) -> Table:
-    rows, rest = cut([_quota_row(row) for row in section.get("quota") or []], 40)
+    used = section.get("quota") or []
+    several = len({row.get("region") for row in used}) > 1
+    rows, rest = cut([_quota_row(row) for row in used], 40)
     columns = (
-        text_column("Model"), text_column("Quota of"), Column("Busiest minute", "offered"), Column("accepted"),
-        Column("Default quota", "a minute"), Column("Used"), text_column("In cell"),
+        text_column("Model"), text_column("Region"), text_column("Quota of"), Column("Busiest minute", "offered"),
+        Column("accepted"), Column("Default quota", "a minute"), Column("Used"), text_column("In cell"),
     )  # fmt: skip
     note = "Tokens count as the quota does: input and cache writes, and output times the model's burn-down."
+    note += " Each Region has a quota of its own." if several else ""
     return Table("throttling-quota", "Busiest minute against the default quota", columns, rows, note=note, rest=rest)
 
 
@@ -39,6 +44,7 @@ def _quota_row(row: Mapping[str, Any]) -> list[Entry]:
     unknown, used = "the catalogue knows no quota of this model", row.get("used_pct")
     return [
         Entry(shorten(str(row.get("model")), 60)),
+        Entry(shorten(str(row.get("region") or numbers.MISSING), 30), "no Region was recorded"),
         Entry(str(row.get("of"))),
         Entry(numbers.count(row.get("offered"))),
         Entry(numbers.count(row.get("accepted")), "nothing was accepted"),
@@ -54,14 +60,32 @@ def throttling_sentence(material: Material) -> str:
     if not section.get("attempts"):
         return "No attempt was sent."
     if not section.get("throttled"):
-        return f"No throttles in {numbers.count(section['attempts'])} attempts."
-    kinds = section.get("kinds") or {}
-    named = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in kinds.items() if count)
+        return f"No throttles in {numbers.count(section['attempts'])} attempts.{_overloads(section)}"
+    kinds = {name: n for name, n in (section.get("kinds") or {}).items() if name != "overloaded"}
+    named = ", ".join(f"{name.replace('_', ' ')} {numbers.count(n)}" for name, n in kinds.items() if n)
     first = section.get("first_throttle_s")
-    when = "" if first is None else f" The first came {format_duration(max(0.0, float(first)))} into the run."
+    when = (
+        ""
+        if first is None
+        else f" The first came {format_duration(max(0.0, float(first)))} into the run{_on_charts(material)}."
+    )
     share = numbers.percent(section.get("rate"))
     text = f"{numbers.count(section['throttled'])} of {numbers.count(section['attempts'])} attempts throttled ({share})"
-    return (f"{text}, by quota: {named}.{when}" if named else f"{text}.{when}") + _retries(section)
+    return (
+        (f"{text}, by quota: {named}.{when}" if named else f"{text}.{when}") + _overloads(section) + _retries(section)
+    )
+
+
+def _on_charts(material: Material) -> str:
+    """The same moment as charts show it: they begin with the first arrival, some seconds into the run."""
+    firsts = first_throttles(material).values()
+    return f", at {style.clock(min(firsts))} of the charts, which begin with the first arrival" if firsts else ""
+
+
+def _overloads(section: Mapping[str, Any]) -> str:
+    """Refusals that no quota is behind; they are errors, and not in the share of throttles."""
+    found = int((section.get("kinds") or {}).get("overloaded") or 0)
+    return f" {numbers.count(found)} were turned away as overloaded (503): errors below, no throttles." if found else ""
 
 
 def _retries(section: Mapping[str, Any]) -> str:
@@ -237,7 +261,7 @@ def time_table(time: Timeline) -> Table:
         text_column("Cell"), Column("Window from", "min:s"), Column("Answered", "n"), Column("TTFT p50", "ms"),
         Column("TTFT p95", "ms"), Column("Response p50", "ms"), Column("Response p95", "ms"),
     )  # fmt: skip
-    frame = time.percentiles[time.percentiles["n"].fillna(0) > 0]
+    frame = time.percentiles[time.percentiles["n"].fillna(0) > 0].sort_values("at_s", kind="stable")
     why = "fewer requests than the percentile needs"
     rows, rest = cut(
         [

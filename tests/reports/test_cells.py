@@ -104,3 +104,10 @@ def test_a_cell_is_as_good_as_its_worst_objective(statuses: list[str], verdict: 
     found = cell_results([], [cell("a", objectives=[{"status": status} for status in statuses])])
 
     assert found[0].verdict == verdict
+
+
+def test_rounds_of_a_cell_are_told_apart_by_their_number() -> None:
+    cells = cell_results([], [cell("a"), cell("b", service_tier="flex"), cell("a-round2", round_number=2)])
+
+    assert varying(cells) == ["round", "tier"]
+    assert cells[2].label(varying(cells)) == "round 2 · default"

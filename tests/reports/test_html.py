@@ -184,7 +184,7 @@ def test_500_cells_are_listed_in_pages_on_a_page_that_stays_small(small_run: Ren
     ("odd", "says"),
     [
         ("no cells", "Nothing was sent: no cell was started"),
-        ("all skipped", "1 of 1 cells were skipped"),
+        ("all skipped", "1 of 1 cells was skipped"),
         ("one request", "needs 71 more samples"),
         ("all failed", "30 of 30 attempts throttled"),
         ("nothing sent", "INCONCLUSIVE"),

@@ -23,6 +23,7 @@ def test_missing_is_a_dash_never_a_zero(write: object, value: float | None) -> N
     [
         (0.0, "0 %"), (1.0, "100 %"), (0.5, "50.0 %"), (0.0326, "3.26 %"), (0.99995, "99.99 %"), (0.999999, "99.99 %"),
         (0.9902, "99.02 %"), (0.00001, "< 0.01 %"),
+        (3.075, "308 %"), (1.001, "100.10 %"), (1.00001, "100.01 %"),
     ],
 )  # fmt: skip
 def test_a_share_is_none_or_all_only_if_it_is_exactly(share: float, shown: str) -> None:
