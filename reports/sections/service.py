@@ -79,7 +79,7 @@ def throttling_sentence(material: Material) -> str:
 def _on_charts(material: Material) -> str:
     """The same moment as charts show it: they begin with the first arrival, some seconds into the run."""
     firsts = first_throttles(material).values()
-    return f", at {style.clock(min(firsts))} of the charts, which begin with the first arrival" if firsts else ""
+    return f", at {numbers.clock(min(firsts))} of the charts, which begin with the first arrival" if firsts else ""
 
 
 def _overloads(section: Mapping[str, Any]) -> str:
