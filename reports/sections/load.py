@@ -57,7 +57,7 @@ def _series_name(material: Material, entry: Mapping[str, Any], cells: Mapping[st
     telling = [name for name in material.dimensions if name not in ("load", "round", "name")]
     if telling:
         return cells[str(entry["points"][0]["cell"])].label(telling)
-    traits = (entry["series"].get(key) for key in ("model", "service_tier", "prompt_size"))
+    traits = (entry["series"].get(key) for key in ("model", "prompt_size", "service_tier"))
     return " · ".join(str(trait) for trait in traits if trait is not None) or "all"
 
 
