@@ -83,12 +83,15 @@ class Side:
     records: pd.DataFrame
     validity: str | None
     path: str | None = None
+    _rounds: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rounds_with(self, cell: str) -> tuple[str, ...]:
         """The cell's name and those of its other rounds, as far as their figures may be put together."""
-        groups = (together(rounds) for rounds in rounds_of(self.run.cells).values())
-        names = (tuple(each.name for each in group) for group in groups)
-        return next((group for group in names if cell in group), (cell,))
+        if not self._rounds:
+            for rounds in rounds_of(self.run.cells).values():
+                names = tuple(each.name for each in together(rounds))
+                self._rounds.update(dict.fromkeys(names, names))
+        return self._rounds.get(cell, (cell,))
 
 
 @dataclass(frozen=True, slots=True)

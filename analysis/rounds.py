@@ -18,7 +18,8 @@ def rounds_of(cells: Iterable[CellInfo]) -> dict[str, Rounds]:
     for cell in sorted(cells, key=lambda cell: cell.round_number):
         base = _plain_name(cell)
         first = found.get(base, [cell])[0]
-        found.setdefault(cell.name if cell_differences(first, cell) else base, []).append(cell)
+        is_other = first is not cell and bool(cell_differences(first, cell))
+        found.setdefault(cell.name if is_other else base, []).append(cell)
     return {name: tuple(rounds) for name, rounds in found.items()}
 
 

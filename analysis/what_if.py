@@ -147,7 +147,10 @@ def _tiers(catalog: Catalog) -> Iterator[Candidate]:
 
 def _routes(bundles: Sequence[Bundle], catalog: Catalog) -> Iterator[Candidate]:
     """From the model whose requests cost most to the one whose cost least, both measured."""
-    means = {bundle.model_id: (bundle.cost_usd(catalog) or 0.0) / bundle.requests for bundle in bundles}
+    means = {}
+    for model_id in {bundle.model_id: None for bundle in bundles}:
+        own = [bundle for bundle in bundles if bundle.model_id == model_id]
+        means[model_id] = sum(each.cost_usd(catalog) or 0.0 for each in own) / sum(each.requests for each in own)
     if len(means) < 2:
         return
     dear, cheap = max(means, key=means.__getitem__), min(means, key=means.__getitem__)

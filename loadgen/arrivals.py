@@ -50,6 +50,9 @@ class Pacer(Protocol):
     def drop_waiting(self) -> None:
         """Give up on arrivals that are due and that nobody has taken."""
 
+    def withdraw(self) -> None:
+        """A turn that was taken is not to be: it counts as if it had never been due."""
+
     @property
     def waiting(self) -> int:
         """Arrivals that are due and that nobody has taken."""
@@ -152,6 +155,10 @@ class OpenLoop:
             walk.stop(elapsed_s)
         self._walks.clear()
 
+    def withdraw(self) -> None:
+        """An arrival that was taken counts as if it had never been due."""
+        self._offered -= 1
+
     def drop_waiting(self) -> None:
         """Give up on what is still queued."""
         for turn in iter(lambda: _take_or_none(self._queue), None):
@@ -252,6 +259,9 @@ class ClosedLoop:
     def stop(self) -> None:
         """Users wait for ever from now on; they are in Locust's WAITING state and can be stopped at once."""
         self._open.clear()
+
+    def withdraw(self) -> None:
+        """There is no schedule to take a turn back from."""
 
     def drop_waiting(self) -> None:
         """A closed loop has no queue."""

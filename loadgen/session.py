@@ -176,15 +176,22 @@ class LoadSession:
         Every attempt has a record, written and reported before this returns or raises. `turn` None is a call that a
         user makes on its own account, without a turn. The message counts as open until its last attempt has ended.
         It is sent behind what the `dialogue` has so far, which then has the answer too, if one came.
-        Behind the stop line nothing is sent: the record says `dropped`.
+        Behind the stop line nothing is sent, and the message counts as if it had never been due: what is returned then
+        is no record of any file.
         """
         if not self.stop_line.take():
-            return self._drop(turn)
+            return self._withdrawn()
         self.in_flight.enter()
         try:
             return self._attempts(message, turn, dialogue)
         finally:
             self.in_flight.leave()
+
+    def _withdrawn(self) -> InvocationRecord:
+        self.pacer.withdraw()
+        record = InvocationRecord(self.options.run_id, self.options.cell, self.process, -1, "")
+        record.outcome = Outcome.DROPPED
+        return record
 
     def _attempts(self, message: Message, turn: Turn | None, dialogue: Dialogue | None) -> InvocationRecord:
         invocation = self._invocation(message, dialogue)

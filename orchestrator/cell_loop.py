@@ -30,6 +30,8 @@ class CellLoop:
     endpoint_died: Callable[[], str | None]
     cells: Mapping[str, Cell]
     kept: int
+    #: Called when no cell runs any more: calls that a killed process had open are not in flight then.
+    settle: Callable[[], None]
     _begun: int = field(default=0, init=False)
     _stopped_by: StopReason | None = field(default=None, init=False)
     _is_pausing: bool = field(default=False, init=False)
@@ -74,6 +76,8 @@ class CellLoop:
 
     def _end(self, cell: Cell, end: CellEnd) -> None:
         self.queue.ended(cell.cell, time.monotonic())
+        if not self.queue.running:
+            self.settle()
         died = self.endpoint_died()
         if died is not None:
             end = replace(end, status="failed", reason=died)

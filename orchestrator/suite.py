@@ -168,6 +168,7 @@ class _Suite:
                 endpoint_died=died,
                 cells={cell.cell: cell for cell in left},
                 kept=kept,
+                settle=book.settle,
             )
             return loop.run() or _limit_in(book)
 

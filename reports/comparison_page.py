@@ -46,7 +46,7 @@ class Party:
 
 def party(side: Side, summary: Mapping[str, Any]) -> Party:
     """A side with the content of its summary.json, empty where it was never analysed."""
-    return Party(side, prepare(summary, side.run.raw, side.records.head(0)))
+    return Party(side, prepare(summary, side.run.raw, side.records[["cell", "intended_at"]]))
 
 
 @dataclass(frozen=True, slots=True)

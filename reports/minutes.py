@@ -19,7 +19,7 @@ def minutes_frame(material: Material) -> pd.DataFrame:
 
     `start_s` and `end_s` are seconds since the first intended start; a last minute ends with the last call. Tokens
     are those that a quota counts, `tokens_refused` estimated; NaN where unknown. `rpm` and `tpm` are the account's
-    default quotas.
+    default quotas; NaN for a model that was called in several Regions, each of which has a quota of its own.
     """
     rows = (material.summary.get("throttling") or {}).get("per_minute") or []
     if not rows:
@@ -31,7 +31,10 @@ def minutes_frame(material: Material) -> pd.DataFrame:
     table = groups[list(_SUMS)].sum(min_count=1)
     table["end_s"] = groups["end_s"].max()
     table[["rpm", "tpm"]] = groups[["rpm", "tpm"]].first()
-    return table.reset_index()[COLUMNS]
+    table = table.reset_index()
+    regions = material.records.groupby("model", observed=True)["region"].nunique()
+    table.loc[table["model"].map(regions).to_numpy() > 1, ["rpm", "tpm"]] = np.nan
+    return table[COLUMNS]
 
 
 def _row(row: dict[str, Any], begin: float, last: float, zero: float) -> dict[str, Any]:

@@ -64,10 +64,11 @@ def _drawn(material: Material, time: Timeline) -> tuple[PageFigures, dict[str, b
 
 
 def _write_charts(folder: Path, charts: Mapping[str, bytes]) -> list[Path]:
-    """Write the charts; where there are none, no older ones stay that would contradict the page."""
-    if not charts:
-        for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
+    """Write the charts; no older ones stay that would contradict the page."""
+    for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
+        if old.name not in charts:
             old.unlink()
+    if not charts:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in charts.items():

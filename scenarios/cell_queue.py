@@ -10,6 +10,9 @@ from dataclasses import dataclass
 #: What cells must not have in common to run at once: a model in a region, whose quota and capacity they would share.
 Claim = tuple[str, str]
 
+#: What a cell needs that runs alone.
+_EVERYTHING: frozenset[Claim] = frozenset({("", "")})
+
 
 class CellQueue:
     """Cells by name in the order in which they are to run, at most `most` of them at once.
@@ -26,7 +29,8 @@ class CellQueue:
         self._cool_down_s = cool_down_s
         self._waiting = list(cells)
         self._running: list[str] = []
-        self._ended_s: dict[str, float] = {}
+        #: When the last cell with a claim ended.
+        self._ended_s: dict[Claim, float] = {}
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -51,7 +55,7 @@ class CellQueue:
     def ended(self, cell: str, at_s: float) -> None:
         """A cell that ran is over."""
         self._running.remove(cell)
-        self._ended_s[cell] = at_s
+        self._ended_s |= dict.fromkeys(self._needs(cell), at_s)
 
     @property
     def next_ready_s(self) -> float:
@@ -61,13 +65,15 @@ class CellQueue:
         return min(map(self._ready_s, self._waiting), default=math.inf)
 
     def _ready_s(self, name: str) -> float:
-        if any(self._disturbs(other, name) for other in self._running):
+        needs = self._needs(name)
+        if any(not needs.isdisjoint(self._needs(other)) for other in self._running):
             return math.inf
-        ends = (end for other, end in self._ended_s.items() if self._disturbs(other, name))
-        return max((end + self._cool_down_s for end in ends), default=-math.inf)
+        return max(
+            (self._ended_s[claim] + self._cool_down_s for claim in needs & self._ended_s.keys()), default=-math.inf
+        )
 
-    def _disturbs(self, one: str, other: str) -> bool:
-        return self._most == 1 or not self._claims[one].isdisjoint(self._claims[other])
+    def _needs(self, name: str) -> frozenset[Claim]:
+        return _EVERYTHING if self._most == 1 else self._claims[name]
 
 
 @dataclass(frozen=True, slots=True)

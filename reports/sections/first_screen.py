@@ -76,7 +76,8 @@ def banners(material: Material) -> list[str]:
     started = [cell for cell in material.cells if cell.status != "skipped"]
     done = [cell for cell in started if cell.status == "finished"]
     if stopped or any(cell.status in ("interrupted", "running", "pending") for cell in started):
-        why = "interrupted" if stopped in (None, "interrupt") else f"stopped by its limit {stopped}"
+        reasons = {None: "ended early", "interrupt": "interrupted"}
+        why = reasons.get(stopped, f"stopped by its limit {stopped}")
         share = _share_done(material)
         at = f"stopped at {math.floor(share * 100)} % of the planned load time, " if share is not None else ""
         found.append(f"Partial results: {at}{why} after {len(done)} of {len(started)} cells.")
@@ -147,7 +148,7 @@ def total_metrics(material: Material) -> Mapping[str, Any]:
 
 
 def headline_latency(material: Material) -> Table:
-    """TTFT, first answer and whole response: p50, p95, p99 with n. No mean alone."""
+    """TTFT and whole response: p50, p95, p99 with n. No mean alone."""
     metrics = total_metrics(material)
     columns = (text_column("Latency"), Column("p50", "ms"), Column("p95", "ms"), Column("p99", "ms"), Column("n"))
     rows = [

@@ -128,7 +128,7 @@ def _per_minute(section: Mapping[str, Any]) -> list[Table]:
         text_column("Cell"), text_column("Model"), Column("Minute"), Column("Requests offered"), Column("accepted"),
         Column("Tokens offered", "estimated"), Column("accepted"),
     )  # fmt: skip
-    note = "A minute counts from the first call of its cell."
+    note = "A minute counts from the first call of its cell, or of the cells that ran beside it."
     return [Table("throttling-per-minute", "Load and quota, minute by minute", columns, rows, note=note, rest=rest)]
 
 

@@ -67,7 +67,8 @@ def test_it_measures_every_stage_at_three_sizes(tmp_path: Path) -> None:
             seconds = {stage["name"]: stage["seconds"] for stage in one["stages"]}
             assert set(seconds) == {
                 "import", "load", "derive", "metrics", "objectives", "validity", "comparison", "tier comparison",
-                "verdict", "cost", "throttling", "saturation", "rounds", "findings", "recovery", "time series", "curves",
+                "verdict", "cost", "throttling", "saturation", "rounds", "findings", "recovery", "time series",
+                "curves",
             }  # fmt: skip
             assert all(stage["seconds"] > 0 and stage["peak_rss_mb"] > 10 for stage in one["stages"])
             assert one["seconds"] == pytest.approx(sum(seconds.values()))
