@@ -283,7 +283,8 @@ def _run(namespace: argparse.Namespace, arguments: list[str]) -> int:
 def _announce(preparation: Preparation, remark: Sequence[str], *, as_json: bool) -> None:
     """The plan on stderr, before anything is sent."""
     if as_json:
-        sys.stderr.write(event_line("plan", plan_document(preparation)) + "\n")
+        plan = plan_document(preparation)
+        sys.stderr.write(event_line("plan", plan | {"notes": [*plan["notes"], *remark]}) + "\n")
     else:
         print_all(sys.stderr, [*_masked([*plan_text(preparation), *_baseline_warnings(preparation)]), *remark])
 

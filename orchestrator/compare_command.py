@@ -89,6 +89,7 @@ def answer(namespace: argparse.Namespace) -> Answer:
     """The command's answer; CompareError or RunDirectoryError for what cannot be compared."""
     if namespace.no_page and namespace.output is not None:
         raise CompareError("--output says where the page goes, --no-page that there is none: give one of them")
+    _check_output(namespace)
     compared = compare(namespace)
     page = None if namespace.no_page else _write_page(namespace, compared)
     lines = comparison_text(compared.found)
@@ -112,6 +113,16 @@ def compare(namespace: argparse.Namespace) -> Compared:
         raise CompareError("--cells compares two cells of DIR: it takes neither a BASELINE nor --across")
     side = read_side(namespace.directory)
     return Compared(side, side, compare_cells(side, [_pair(namespace.cells, side.run.cells)], threshold=threshold), ())
+
+
+def _check_output(namespace: argparse.Namespace) -> None:
+    """CompareError for a page in the place of results: of either run only `comparison.html` is the command's."""
+    if namespace.output is None:
+        return
+    page = namespace.output.resolve()
+    for directory in filter(None, (namespace.directory, namespace.baseline)):
+        if page.is_relative_to(directory.resolve()) and page != RunDirectory(directory.resolve()).comparison_html:
+            raise CompareError(f"--output: {namespace.output} is in the results of {directory}: choose another place")
 
 
 def _write_page(namespace: argparse.Namespace, compared: Compared) -> Path | None:

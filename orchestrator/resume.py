@@ -8,10 +8,11 @@ from typing import Any
 from bedrock.catalog import Catalog
 from orchestrator.cell_config import config_hashes
 from orchestrator.cell_run import NOTHING_SPENT
-from orchestrator.limits import Spending
+from orchestrator.limits import Spending, limits_of
 from orchestrator.live import CellWatch
 from orchestrator.preflight import Preparation
 from orchestrator.results_directory import DEFAULT_PARENT, check_usable, wait_for_writers
+from orchestrator.settings import cost_limit_usd
 from scenarios.run_directory import CellDirectory, RunDirectory, RunDirectoryError
 
 
@@ -62,10 +63,24 @@ def check_directory(preparation: Preparation, tell: Callable[[str], None]) -> li
     if place is not None:
         wait_for_writers(place, tell)
     if options.resume:
-        return [resumption(preparation, config_hashes(preparation)).sentence(len(preparation.plan.cells))]
+        found = resumption(preparation, config_hashes(preparation))
+        _check_is_affordable(found, preparation)
+        return [found.sentence(len(preparation.plan.cells))]
     if place is not None:
         check_usable(place, force=options.force)
     return []
+
+
+def _check_is_affordable(found: Resumption, preparation: Preparation) -> None:
+    """RunDirectoryError where nothing may be sent any more: cells that broke off then keep what they have."""
+    settings, scenario = preparation.settings, preparation.settings.scenario
+    left = {planned.cell.cell for planned in preparation.plan.cells} - found.kept
+    limits = limits_of(scenario.budget, cost_limit_usd(scenario), None)
+    reached = limits.reached(spent_in(found.directory, settings.catalog)) if left and limits.is_counted else None
+    if reached is not None:
+        raise RunDirectoryError(
+            f"{found.directory.path} cannot be resumed: what was sent before has used up {reached}; give a higher one"
+        )
 
 
 def _place(preparation: Preparation) -> Path:

@@ -13,14 +13,15 @@ TIMEOUT_S = 10.0
 
 
 def read_webhook_url(text: str) -> str:
-    """The URL as given; ValueError, which does not repeat it, for one that would send results in the clear."""
+    """The URL as given; ValueError, which does not repeat it, where it is none or would send results in the clear."""
     url = text.strip()
     try:
         parts = urlsplit(url)
-        is_fine = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        is_private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        is_fine = is_private and parts.port != 0 and parts.username is None
     except ValueError:
         is_fine = False
-    if not (is_fine and parts.hostname and url.isprintable() and " " not in url):
+    if not (is_fine and parts.hostname and url.isascii() and url.isprintable() and " " not in url):
         raise ValueError("not an https address (http is for this machine alone); it is a secret, and not repeated here")
     return url
 
@@ -42,11 +43,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """A proxy of the environment may carry https, which it cannot read; what is for this machine goes directly."""
+    own = [urllib.request.ProxyHandler({})] if urlsplit(url).scheme == "http" else []
+    return urllib.request.build_opener(_NoRedirect, *own)
+
+
 def _post(url: str, body: bytes) -> str | None:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - https, or this machine
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S):
+        with _opener(url).open(request, timeout=TIMEOUT_S):
             return None
     except urllib.error.HTTPError as error:
         error.close()

@@ -12,6 +12,9 @@ from reports.sections.first_screen import verdict
 #: GitHub keeps 10 of each kind for a step.
 MAX_OF_A_KIND = 10
 
+#: How reasons of a FAIL begin that a change of the product caused; the others are doubts.
+_MISSES = ("Missed", "Regressed")
+
 _MESSAGE_ESCAPES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
 _PROPERTY_ESCAPES = (*_MESSAGE_ESCAPES, (":", "%3A"), (",", "%2C"))
 
@@ -19,19 +22,23 @@ _PROPERTY_ESCAPES = (*_MESSAGE_ESCAPES, (":", "%3A"), (",", "%2C"))
 def annotations(material: Material) -> list[str]:
     """`::error ...` and `::warning ...` lines, at most 10 of each; none where all is well."""
     found = verdict(material)
-    kind = {"FAIL": "error", "INCONCLUSIVE": "warning"}.get(found.status)
-    reasons = [found.reason, *found.others] if kind else []
-    scenario = str(material.run.get("scenario") or "load test")
-    lines = [_command(str(kind), f"{found.status}: {scenario}", reason) for reason in reasons[:MAX_OF_A_KIND]]
-    room = MAX_OF_A_KIND - (len(lines) if kind == "warning" else 0)
-    return lines + [_command("warning", "Measurement", text) for text in list(_warnings(material))[:room]]
+    title = f"{found.status}: {material.run.get('scenario') or 'load test'}"
+    doubts = list(_doubts(material))
+    told = tuple(reason for reason, _ in doubts)
+    reasons = [] if found.status == "PASS" else [each for each in (found.reason, *found.others) if each not in told]
+    is_error = [found.status == "FAIL" and each.startswith(_MISSES) for each in reasons]
+    errors = [_command("error", title, each) for each, is_one in zip(reasons, is_error, strict=True) if is_one]
+    warnings = [_command("warning", title, each) for each, is_one in zip(reasons, is_error, strict=True) if not is_one]
+    warnings += [_command("warning", "Measurement", text) for _, text in doubts]
+    return errors[:MAX_OF_A_KIND] + warnings[:MAX_OF_A_KIND]
 
 
-def _warnings(material: Material) -> Iterator[str]:
-    """What the generator's checks on itself object to."""
+def _doubts(material: Material) -> Iterator[tuple[str, str]]:
+    """What the generator's checks on itself object to: the reason, and the reason with what to do."""
     for check in (material.summary.get("validity") or {}).get("checks") or []:
         if check.get("status") == "WARN":
-            yield ". ".join(str(part).rstrip(".") for part in (check.get("reason"), check.get("advice")) if part)
+            said = (check.get("reason"), check.get("advice"))
+            yield str(said[0]), ". ".join(str(part).rstrip(".") for part in said if part)
 
 
 def _command(kind: str, title: str, message: str) -> str:

@@ -107,6 +107,15 @@ def test_the_page_goes_beside_the_report_and_the_baseline_stays_as_it_is(
     assert after == files | {page: page.stat().st_mtime_ns}
 
 
+@pytest.mark.parametrize("place", ["other/run.json", "old/report.html", "old/cells/new.html"])
+def test_a_page_never_takes_the_place_of_results(runs: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    files = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+
+    assert main(["compare", str(runs / "other"), str(runs / "old"), "--output", str(runs / place)]) == 4
+    assert "is in the results of" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == files
+
+
 def test_a_page_that_cannot_be_written_does_not_hold_back_the_answer(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

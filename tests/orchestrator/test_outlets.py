@@ -65,13 +65,35 @@ def test_nobody_there_is_a_sentence_without_the_address(failed):
     assert "127.0.0.1" not in sentence
 
 
+def test_what_is_for_this_machine_goes_through_no_proxy(failed, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # nobody listens there
+    monkeypatch.delenv("no_proxy", raising=False)
+    with receiving() as (url, bodies):
+        assert posted(failed, url) == []
+    assert len(bodies) == 1
+
+
 @pytest.mark.parametrize("url", ["https://hooks.example/services/x", "http://127.0.0.1:9/x", "http://localhost/x"])
 def test_addresses_that_keep_the_message_private_are_taken(url):
     assert read_webhook_url(f" {url} ") == url
 
 
 @pytest.mark.parametrize(
-    "url", ["http://hooks.example/x", "ftp://x", "file:///etc/passwd", "https://", "x", "", "https://a b", "http://[::"]
+    "url",
+    [
+        "http://hooks.example/x",
+        "ftp://x",
+        "file:///etc/passwd",
+        "https://",
+        "x",
+        "",
+        "https://a b",
+        "http://[::",
+        "https://h.example:port/x",
+        "https://h.example:99999/x",
+        "https://user:key@h.example/x",
+        "https://h.example/ü",
+    ],
 )
 def test_other_addresses_are_refused_without_being_repeated(url):
     with pytest.raises(ValueError, match="not an https address") as refused:

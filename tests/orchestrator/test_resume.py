@@ -212,6 +212,16 @@ def test_what_was_paid_for_counts_also_where_it_is_run_again(tmp_path):
     assert spent_in(directory, default_catalog()) == before
 
 
+def test_a_run_whose_budget_is_used_up_keeps_what_it_has(tmp_path):
+    directory = write_run(tmp_path, STATUSES)
+    spent = prepared(tmp_path, SCENARIO + "budget: {max_requests: 3}\n")
+
+    with pytest.raises(RunDirectoryError, match="what was sent before has used up max_requests; give a higher one"):
+        check_directory(spent, lambda _: None)
+    assert not directory.set_aside.exists()
+    assert check_directory(prepared(tmp_path, SCENARIO + "budget: {max_requests: 4}\n"), lambda _: None)
+
+
 def test_a_resumed_run_stays_the_same_run_and_says_that_it_was_resumed(tmp_path):
     directory = write_run(tmp_path, STATUSES)
     preparation = prepared(tmp_path)

@@ -25,7 +25,8 @@ def test_every_missed_objective_is_an_error_at_its_run(small_run: Rendered) -> N
     lines = annotations(material_of(small_run))
 
     assert lines[0].startswith("::error title=FAIL%3A built-for-tests::Missed: ttft_ms p95 < 600ms (observed")
-    assert all(line.startswith("::error ") for line in lines)
+    assert all(line.startswith("::error ") == ("::Missed: " in line) for line in lines)
+    assert len(set(lines)) == len(lines) > 1, "doubts are there too, as warnings"
 
 
 def test_a_doubt_is_a_warning_and_a_pass_is_nothing(small_run: Rendered) -> None:
