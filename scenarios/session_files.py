@@ -8,7 +8,7 @@ from bedrock.yaml_documents import KeyPath, format_path
 from scenarios.problems import hint, kind
 from scenarios.prompts import LANGUAGES
 from scenarios.sessions import Intent, SessionModel
-from scenarios.shipped import absolute, file_names, looks_like_file
+from scenarios.shipped import absolute, looks_like_file
 from scenarios.traffic import Mix, load_mix
 from scenarios.traffic_files import HEADER, WHOLE, FileReader, Shares, TrafficError, locate, read_mapping
 from scenarios.units import UnitError, parse_duration_range_s
@@ -20,11 +20,6 @@ MAX_REPEATS = 10
 
 _KEYS = (*HEADER, "mix", "languages", "think_time", "repeats_after_failure", "intents")
 _INTENT_KEYS = ("first", "query_types", "next", "think_time")
-
-
-def session_names() -> tuple[str, ...]:
-    """Names of the conversations that ship with the project."""
-    return file_names(CONVERSATIONS)
 
 
 def absolute_sessions(name_or_path: str, folder: Path) -> str:

@@ -185,11 +185,6 @@ class SinglePromptSampler:
         return self._pools[query_type]
 
 
-def mix_names() -> tuple[str, ...]:
-    """Names of the mixes that ship with the project."""
-    return file_names(MIXES)
-
-
 def routing_names() -> tuple[str, ...]:
     """Names of the routings that ship with the project."""
     return file_names(ROUTINGS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bedrock.tokens import estimate_tokens
 from scenarios.prompts import load_prompts
-from scenarios.session_files import absolute_sessions, load_sessions, session_names
+from scenarios.session_files import absolute_sessions, load_sessions
 from scenarios.session_plan import (
     expected_history_tokens,
     expected_visits,
@@ -258,7 +258,6 @@ def test_an_endless_intent_that_nobody_comes_to_does_no_harm(write):
 
 
 def test_names_stay_names_and_paths_start_at_the_folder(tmp_path):
-    assert session_names() == ("mangaassist",)
     assert absolute_sessions("mangaassist", tmp_path) == "mangaassist"
     assert absolute_sessions("own.yaml", tmp_path) == str(tmp_path / "own.yaml")
 
